@@ -1,0 +1,55 @@
+// swift-tools-version: 6.2
+// The drawing of shared/DESIGN.md, section 2: one target a part, listed so that arrows only point up.
+import PackageDescription
+
+let package = Package(
+  name: "coterie",
+  products: [
+    .executable(name: "coterie-server", targets: ["coterie-server"]),
+    .executable(name: "coterie-bench", targets: ["coterie-bench"]),
+    .executable(name: "coterie-sim", targets: ["coterie-sim"]),
+  ],
+  targets: [
+    // Words: values.
+    .target(name: "Primitives"),
+    .target(name: "RESP", dependencies: ["Primitives"]),
+    .target(name: "Objects", dependencies: ["Primitives"]),
+    .target(name: "PeerProtocol", dependencies: ["Primitives", "Objects"]),
+    .target(name: "Keyspaces", dependencies: ["Primitives", "Objects", "PeerProtocol"]),
+    .target(name: "Placement", dependencies: ["Primitives"]),
+    .target(name: "Commands", dependencies: ["Primitives", "RESP"]),
+
+    // Machines: (input, now) → actions.
+    .target(name: "Storage", dependencies: ["Primitives", "Objects"]),
+    .target(name: "Coordination", dependencies: ["Primitives", "Objects"]),
+    .target(name: "Membership", dependencies: ["Primitives", "Objects", "PeerProtocol"]),
+
+    // Node: one whole cache node with no I/O.
+    .target(
+      name: "CacheNode",
+      dependencies: [
+        "Primitives", "RESP", "Objects", "Keyspaces", "Placement", "Commands", "PeerProtocol",
+        "Storage", "Coordination", "Membership",
+      ]),
+
+    // Shells: the only code that touches the kernel.
+    .systemLibrary(
+      name: "CLibevent", pkgConfig: "libevent_core", providers: [.apt(["libevent-dev"])]),
+    .target(name: "Configuration", dependencies: ["Primitives", "Objects", "Keyspaces", "CacheNode"]),
+    .systemLibrary(name: "CLinux"),
+    .target(name: "Reactor", dependencies: ["CLibevent", "CLinux", "Primitives"]),
+    .target(
+      name: "Server", dependencies: ["CLinux", "CacheNode", "Configuration", "Objects", "Primitives", "Reactor"]),
+
+    // The other world a Node can live in.
+    .target(
+      name: "Simulation",
+      dependencies: ["CacheNode", "Objects", "Placement", "Primitives", "RESP"]),
+
+    // Programs.
+    .executableTarget(name: "coterie-server", dependencies: ["Server"]),
+    .executableTarget(name: "coterie-bench", dependencies: ["Placement"]),
+    .executableTarget(name: "coterie-sim", dependencies: ["Simulation"]),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,57 @@
+import Primitives
+
+/// What a node asks its shell to do. Bytes are no actions: they wait in the outputs.
+package enum Action: Sendable {
+  /// Dial a peer; answer with `linkOpened` or `linkClosed`.
+  case connect(LinkID, Endpoint)
+  case closeLink(LinkID)
+  /// Close once the output is written.
+  case closeSession(SessionID)
+  /// Stop or go on reading from a client.
+  case setReading(SessionID, Bool)
+  /// Write this to the state file.
+  case save(SavedState)
+  case log(LogLevel, String)
+  /// Write these parameters to the conf file, keeping its comments; then `rewriteFinished`.
+  case rewriteConfiguration(SessionID, [(name: String, value: String)])
+  case shutdown
+}
+
+/// Redis's levels.
+package enum LogLevel: Int, Sendable, Comparable, CaseIterable {
+  case debug, verbose, notice, warning
+
+  package static func < (left: LogLevel, right: LogLevel) -> Bool { left.rawValue < right.rawValue }
+
+  package init?(_ name: String) {
+    switch name.lowercased() {
+    case "debug": self = .debug
+    case "verbose": self = .verbose
+    case "notice": self = .notice
+    case "warning": self = .warning
+    default: return nil
+    }
+  }
+}
+
+/// Names a client's connection. The generation tells it from an earlier one in the same place.
+package struct SessionID: Hashable, Sendable {
+  package var index: Int
+  package var generation: UInt32
+
+  package init(index: Int, generation: UInt32) {
+    self.index = index
+    self.generation = generation
+  }
+}
+
+/// Names a connection to or from a peer.
+package struct LinkID: Hashable, Sendable {
+  package var index: Int
+  package var generation: UInt32
+
+  package init(index: Int, generation: UInt32) {
+    self.index = index
+    self.generation = generation
+  }
+}

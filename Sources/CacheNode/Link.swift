@@ -1,0 +1,56 @@
+import Membership
+import Objects
+import PeerProtocol
+import Primitives
+
+/// Another member, as this node deals with it.
+struct Peer {
+  var id: UInt64 = 0
+  /// The link that this node dialled; -1 when there is none.
+  var outLink = -1
+  /// Monotonic microseconds; no new attempt before.
+  var nextDial: UInt64 = 0
+  var wasLogged = false
+}
+
+/// A connection to or from another node.
+struct Link: ~Copyable {
+  var generation: UInt32 = 0
+  var isOpen = false
+  /// This node dialled it: its requests go out here.
+  var isOutgoing = false
+  /// TCP is up.
+  var isConnected = false
+  /// The other side's hello has come.
+  var isReady = false
+  var isDirty = false
+  var closeAsked = false
+  /// Who is at the other end; -1 until its hello.
+  var peer = -1
+  var endpoint: Endpoint?
+  var input = ByteBuffer()
+  let output = UnsafeMutablePointer<ByteBuffer>.allocate(capacity: 1)
+  var health = LinkHealth(openedAt: 0)
+
+  init() { output.initialize(to: ByteBuffer()) }
+
+  deinit {
+    output.deinitialize(count: 1)
+    output.deallocate()
+  }
+
+  mutating func open(isOutgoing: Bool, endpoint: Endpoint?, now: UInt64) {
+    generation &+= 1
+    isOpen = true
+    self.isOutgoing = isOutgoing
+    self.endpoint = endpoint
+    isConnected = !isOutgoing
+    isReady = false
+    isDirty = false
+    closeAsked = false
+    peer = -1
+    input.removeAll()
+    output.pointee.removeAll()
+    health = LinkHealth(openedAt: now)
+  }
+}

@@ -1,0 +1,211 @@
+import Objects
+import PeerProtocol
+import Primitives
+
+// # A node without I/O
+//
+// One whole cache node, and the only place where the machines meet. Whoever holds it, the server's
+// event loop or the simulator, tells it what happened and then looks at what it wants:
+//
+//     events                                   what they leave behind
+//     opened, received, closed (clients)       bytes in outputs, listed in `dirtySessions`
+//     accepted, opened, received, closed (links)     and `dirtyLinks`
+//     finishTick(now)                          `actions`: dial, close, save, log, …
+//
+// A node reads no clock, draws no randomness but from its seed, and depends on no hash order: the
+// same events give the same bytes.
+//
+// The way of a GET through the files of this part:
+//
+//     NodeCore+Sessions   bytes → requests, one after the other
+//     NodeCore+Dispatch   the command's entry; its key's slot, keyspace and owners; here, there, or
+//                         through an operation
+//     Evaluator           the object and the words → the reply
+//     NodeCore+Quorum     the operation that waits for the owners' answers
+//     NodeCore+Links      frames from and to other nodes
+//
+// The hot state is one non-copyable struct, `NodeCore`, entered once an event: fields of a class
+// cost an exclusivity check each (CRAFT.md: 14 ns against 3).
+
+/// One cache node. See the essay above; the methods say only what their event is.
+package final class Node {
+  private var core: NodeCore
+
+  package init(_ configuration: NodeConfiguration, now: Instant) {
+    core = NodeCore(configuration, now: now)
+    core.start()
+  }
+
+  // MARK: Clients
+
+  /// A client connected. Nil when there is no place for it.
+  package func sessionOpened(
+    address: String, localAddress: String, descriptor: Int32, now: Instant
+  ) -> SessionID? {
+    core.now = now
+    return core.openSession(address, localAddress, descriptor)
+  }
+
+  /// A client sent bytes. They are all taken.
+  package func sessionReceived(_ id: SessionID, _ bytes: UnsafeRawBufferPointer, now: Instant) {
+    core.now = now
+    core.receive(id, bytes)
+  }
+
+  /// A client sent its last byte; its replies still go out.
+  package func sessionHalfClosed(_ id: SessionID, now: Instant) {
+    core.now = now
+    core.halfClose(id)
+  }
+
+  package func sessionClosed(_ id: SessionID, now: Instant) {
+    core.now = now
+    core.closeSession(id)
+  }
+
+  // MARK: Peers
+
+  /// A peer dialled this node. Nil when there is no place for it.
+  package func linkAccepted(now: Instant) -> LinkID? {
+    core.now = now
+    return core.acceptLink()
+  }
+
+  /// A link that this node dialled is open.
+  package func linkOpened(_ id: LinkID, now: Instant) {
+    core.now = now
+    core.linkOpened(id)
+  }
+
+  package func linkReceived(_ id: LinkID, _ bytes: UnsafeRawBufferPointer, now: Instant) {
+    core.now = now
+    core.linkReceived(id, bytes)
+  }
+
+  /// A link closed or could not be opened.
+  package func linkClosed(_ id: LinkID, now: Instant) {
+    core.now = now
+    core.linkClosed(id)
+  }
+
+  // MARK: Time
+
+  /// All events of one round were told: go on with what waited for them, and with what is due.
+  package func finishTick(now: Instant) {
+    core.now = now
+    core.finishTick()
+  }
+
+  /// When `finishTick` should be called at the latest, in monotonic microseconds.
+  package var nextDue: UInt64 { core.nextDue }
+
+  /// CONFIG REWRITE ended; nil for success.
+  package func rewriteFinished(_ id: SessionID, error: String?, now: Instant) {
+    core.now = now
+    core.rewriteFinished(id, error)
+  }
+
+  // MARK: What the shell takes
+
+  /// Moves the actions to `list`, whose storage the node takes in exchange.
+  package func takeActions(into list: inout [Action]) {
+    list.removeAll(keepingCapacity: true)
+    swap(&list, &core.actions)
+  }
+
+  /// Moves the sessions that have something to write to `list`.
+  package func takeDirtySessions(into list: inout [SessionID]) {
+    list.removeAll(keepingCapacity: true)
+    swap(&list, &core.dirtySessions)
+    for id in list { core.sessions[id.index].pointee.flags.remove(.dirty) }
+  }
+
+  package func takeDirtyLinks(into list: inout [LinkID]) {
+    list.removeAll(keepingCapacity: true)
+    swap(&list, &core.dirtyLinks)
+    for id in list { core.links[id.index].pointee.isDirty = false }
+  }
+
+  /// Shows the bytes that wait for a client; `write` says how many it took.
+  package func withOutput(of id: SessionID, _ write: (UnsafeRawBufferPointer) -> Int) {
+    let session = core.sessions[id.index]
+    guard session.pointee.generation == id.generation, session.pointee.isOpen else { return }
+    session.pointee.output.pointee.consume(write(session.pointee.output.pointee.readable))
+    session.pointee.output.pointee.shrink(keeping: Limits.idleBufferBytes)
+  }
+
+  package func withOutput(of id: LinkID, _ write: (UnsafeRawBufferPointer) -> Int) {
+    let link = core.links[id.index]
+    guard link.pointee.generation == id.generation, link.pointee.isOpen else { return }
+    link.pointee.output.pointee.consume(write(link.pointee.output.pointee.readable))
+    link.pointee.output.pointee.shrink(keeping: Limits.idleBufferBytes << 4)
+  }
+
+  /// The level that is logged.
+  package var logLevel: LogLevel { core.logLevel }
+  /// Seconds after which an idle client is closed; 0: never.
+  package var idleTimeout: Int { core.parameters.number("timeout") }
+  package var maximumClients: Int { core.parameters.number("maxclients") }
+  package var keepAliveSeconds: Int { core.parameters.number("tcp-keepalive") }
+  package var clientCount: Int { core.sessions.count }
+
+  /// Closes clients that were idle for longer than `timeout`.
+  package func closeIdleSessions(now: Instant) {
+    core.now = now
+    core.closeIdleSessions()
+  }
+
+  /// The state to save at the end.
+  package var savedState: SavedState { core.savedState() }
+
+  /// Stops taking commands; true when nothing is under way any more.
+  package func drain(now: Instant) -> Bool {
+    core.now = now
+    return core.drain()
+  }
+
+  // MARK: For the simulator and tests
+
+  /// Every object of this node: database, key, canonical bytes, sorted.
+  package func snapshot(now: Instant) -> [(database: Int, key: [UInt8], object: [UInt8])] {
+    core.snapshot(at: now.wallMilliseconds)
+  }
+
+  package func statistics() -> NodeStatistics { core.statistics }
+  package var settingsText: String { core.settingsText() }
+  package func checkInvariants() { core.table.checkInvariants() }
+  package var hasClusterFormed: Bool { core.clusterState == .ok }
+  package var memberCount: Int { core.members.joined.count }
+  package var isFilled: Bool { core.members.own.isFilled }
+  package var peersAlive: Int { core.alivePeers() }
+}
+
+/// What a node counted since its start.
+package struct NodeStatistics: Sendable {
+  package var commands = 0
+  package var connections = 0
+  package var rejectedConnections = 0
+  package var inputBytes = 0
+  package var outputBytes = 0
+  package var peerInputBytes = 0
+  package var hits = 0
+  package var misses = 0
+  package var expired = 0
+  package var errors = 0
+  package var forwards = 0
+  package var quorumReads = 0
+  package var quorumWrites = 0
+  /// Stale or missing copies that a read brought up to date.
+  package var readRepairs = 0
+  /// Writes that a later version made void: under LWW nobody will see them.
+  package var discarded = 0
+  package var conflicts = 0
+  package var siblingsResolved = 0
+  package var refusedStamps = 0
+  package var badFrames = 0
+  package var noReplicas = 0
+  package var noQuorum = 0
+  package var tombstonesReaped = 0
+  package var transferredKeys = 0
+  package init() {}
+}

@@ -1,0 +1,195 @@
+import Membership
+import Placement
+import Primitives
+import RESP
+
+// CLUSTER, in the formats of Redis Cluster, so that cluster-aware clients find the owners and save
+// a hop. Each slot is shown with its first owner as the primary and the others as replicas; every
+// one of them takes every command.
+
+extension NodeCore {
+  mutating func executeCluster(_ index: Int, _ name: String) -> Bool {
+    let resp = sessions[index].pointee.resp
+    switch name {
+    case "myid": return reply(index, bulk: members.own.hexID)
+    case "info":
+      let text = clusterInfo()
+      return replyNow(index) { $0.pointee.appendVerbatim(text, resp: resp) }
+    case "nodes":
+      let text = clusterNodes()
+      return replyNow(index) { $0.pointee.appendVerbatim(text, resp: resp) }
+    case "slots": return clusterSlots(index)
+    case "shards": return clusterShards(index, resp)
+    case "keyslot":
+      return reply(index, integer: slotHasher.slot(of: arguments.pointee[2]).index)
+    case "countkeysinslot":
+      guard let slot = slot(arguments.pointee[2]) else { return fail(index, "ERR Invalid slot") }
+      return executeOnSlot(index, slot, .slotCount, .slotCount, count: 0)
+    case "getkeysinslot":
+      guard let slot = slot(arguments.pointee[2]) else {
+        return fail(index, "ERR Invalid slot or number of keys")
+      }
+      guard let count = parseInteger(arguments.pointee[3]), count >= 0 else {
+        return fail(index, "ERR Invalid slot or number of keys")
+      }
+      return executeOnSlot(index, slot, .slotKeys, .slotKeys, count: count)
+    case "meet": return clusterMeet(index)
+    default: return syntaxError(index)
+    }
+  }
+
+  private func slot(_ bytes: UnsafeRawBufferPointer) -> Int? {
+    parseInteger(bytes).flatMap { $0 >= 0 && $0 < Slot.count ? $0 : nil }
+  }
+
+  private mutating func clusterMeet(_ index: Int) -> Bool {
+    let host = arguments.pointee[2].text
+    guard let port = parseInteger(arguments.pointee[3]), (1...65_535).contains(port),
+      Member.isPlain(host), !host.isEmpty
+    else {
+      return fail(
+        index, "ERR Invalid node address specified: \(host):\(arguments.pointee[3].text)")
+    }
+    var peerPort = port + 10_000
+    if arguments.pointee.count > 4 {
+      guard let given = parseInteger(arguments.pointee[4]) else {
+        return fail(index, "ERR Invalid base port specified: \(arguments.pointee[4].text)")
+      }
+      peerPort = given
+    }
+    guard (1...65_535).contains(peerPort) else {
+      return fail(index, "ERR Invalid node address specified: \(host):\(port)")
+    }
+    seedLinks[Endpoint(host: host, port: UInt16(peerPort))] = 0
+    timers.tick = 0
+    return replyOK(index)
+  }
+
+  // MARK: Texts
+
+  /// Slots with as many living owners as their keyspaces' quorums want at least.
+  private func slotsServed() -> Int {
+    (0..<Slot.count).filter { slot in
+      let copies = policies[0].copies
+      let alive = (0..<copies).filter { liveness[Int(ring.owner(Slot(slot), rank: $0))] > 0 }.count
+      return alive >= max(policies[0].write, policies[0].read)
+    }.count
+  }
+
+  private func clusterInfo() -> String {
+    let served = clusterState == .ok ? slotsServed() : 0
+    let isOK = served == Slot.count
+    let lines = [
+      "cluster_enabled:\(parameters.isYes("cluster-enabled") ? 1 : 0)",
+      "cluster_state:\(isOK ? "ok" : "fail")",
+      "cluster_slots_assigned:\(Slot.count)", "cluster_slots_ok:\(served)",
+      "cluster_slots_pfail:0", "cluster_slots_fail:\(Slot.count - served)",
+      "cluster_known_nodes:\(members.joined.count)", "cluster_size:\(members.joined.count)",
+      "cluster_current_epoch:\(routeEpoch)", "cluster_my_epoch:\(routeEpoch)",
+      "cluster_stats_messages_sent:0", "cluster_stats_messages_received:0",
+      "total_cluster_links_buffer_limit_exceeded:0",
+    ]
+    return lines.map { $0 + "\r\n" }.joined()
+  }
+
+  /// The slots of which each peer is the first owner, as ranges.
+  private func firstOwnerRanges() -> [[ClosedRange<Int>]] {
+    var ranges = [[ClosedRange<Int>]](repeating: [], count: peers.end)
+    var start = 0
+    for slot in 1...Slot.count {
+      let owner = Int(ring.owner(Slot(start), rank: 0))
+      if slot < Slot.count, Int(ring.owner(Slot(slot), rank: 0)) == owner { continue }
+      ranges[owner].append(start...slot - 1)
+      start = slot
+    }
+    return ranges
+  }
+
+  private func clusterNodes() -> String {
+    let ranges = firstOwnerRanges()
+    var text = ""
+    for member in members.joined {
+      guard let peer = peerIndex(member.id) else { continue }
+      let isAlive = liveness[peer] > 0
+      let flags = (peer == 0 ? "myself,master" : "master") + (isAlive ? "" : ",fail")
+      text +=
+        "\(member.hexID) \(member.host):\(member.port)@\(member.peerPort) \(flags) - 0 "
+        + "\(wall) \(member.incarnation) \(isAlive ? "connected" : "disconnected")"
+      for range in ranges[peer] {
+        text += range.count == 1 ? " \(range.lowerBound)" : " \(range.lowerBound)-\(range.upperBound)"
+      }
+      text += "\n"
+    }
+    return text
+  }
+
+  /// Copies of a key without a keyspace of its own: what SLOTS and SHARDS show.
+  private var shownCopies: Int { policies[0].copies }
+
+  private mutating func clusterSlots(_ index: Int) -> Bool {
+    var entries: [(first: Int, last: Int, owners: [Int])] = []
+    for slot in 0..<Slot.count {
+      let owners = (0..<shownCopies).map { Int(ring.owner(Slot(slot), rank: $0)) }
+      if let last = entries.last, last.owners == owners {
+        entries[entries.count - 1].last = slot
+      } else {
+        entries.append((slot, slot, owners))
+      }
+    }
+    let known = knownMembers()
+    return replyNow(index) { reply in
+      reply.pointee.appendArrayHeader(entries.count)
+      for entry in entries {
+        reply.pointee.appendArrayHeader(2 + entry.owners.count)
+        reply.pointee.appendInteger(entry.first)
+        reply.pointee.appendInteger(entry.last)
+        for owner in entry.owners {
+          let member = known[owner]
+          reply.pointee.appendArrayHeader(4)
+          reply.pointee.appendBulk(member?.host ?? "")
+          reply.pointee.appendInteger(Int(member?.port ?? 0))
+          reply.pointee.appendBulk(member?.hexID ?? "")
+          reply.pointee.appendArrayHeader(0)
+        }
+      }
+    }
+  }
+
+  private func knownMembers() -> [Member?] {
+    (0..<peers.end).map { members[peers[$0].pointee.id] }
+  }
+
+  private mutating func clusterShards(_ index: Int, _ resp: UInt8) -> Bool {
+    let ranges = firstOwnerRanges()
+    let known = knownMembers()
+    let alive = (0..<peers.end).map { liveness[$0] > 0 }
+    let shown = known.indices.filter { known[$0]?.status == .joined }
+    return replyNow(index) { reply in
+      reply.pointee.appendArrayHeader(shown.count)
+      for peer in shown {
+        guard let member = known[peer] else { continue }
+        reply.pointee.appendMapHeader(2, resp: resp)
+        reply.pointee.appendBulk("slots")
+        reply.pointee.appendArrayHeader(ranges[peer].count * 2)
+        for range in ranges[peer] {
+          reply.pointee.appendInteger(range.lowerBound)
+          reply.pointee.appendInteger(range.upperBound)
+        }
+        reply.pointee.appendBulk("nodes")
+        reply.pointee.appendArrayHeader(1)
+        reply.pointee.appendMapHeader(7, resp: resp)
+        for (key, value) in [
+          ("id", member.hexID), ("ip", member.host), ("endpoint", member.host), ("role", "master"),
+          ("health", alive[peer] ? "online" : "fail"),
+        ] {
+          reply.pointee.appendBulk(key)
+          reply.pointee.appendBulk(value)
+        }
+        reply.pointee.appendBulk("port")
+        reply.pointee.appendInteger(Int(member.port))
+        reply.pointee.appendBulk("replication-offset")
+        reply.pointee.appendInteger(0)
+      }
+    }
+  }
+}

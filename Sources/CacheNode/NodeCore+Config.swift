@@ -1,0 +1,182 @@
+import Keyspaces
+import Objects
+import Primitives
+import RESP
+
+// CONFIG: this node's parameters, and the cluster's keyspaces under the same command.
+
+extension NodeCore {
+  mutating func executeConfig(_ index: Int, _ name: String) -> Bool {
+    switch name {
+    case "get": return getConfig(index)
+    case "set": return setConfig(index)
+    case "resetstat":
+      statistics = NodeStatistics()
+      errorCounts = [:]
+      for number in 0..<commandIndex.count {
+        commandIndex.entries[number].calls = 0
+        commandIndex.entries[number].rejected = 0
+        commandIndex.entries[number].failed = 0
+      }
+      return replyOK(index)
+    case "rewrite":
+      if sessions[index].pointee.inFlight > 0 { return stall(index) }
+      return rewriteConfig(index)
+    default: return syntaxError(index)
+    }
+  }
+
+  /// Puts parameters into force that the node keeps elsewhere.
+  mutating func applyParameters() {
+    maximumSkew = UInt64(parameters.number("max-clock-skew"))
+    logLevel = LogLevel(parameters["loglevel"] ?? "notice") ?? .notice
+  }
+
+  // MARK: GET
+
+  /// Every keyspace's settings by full name, sorted.
+  private func keyspaceValues() -> [(name: String, value: String)] {
+    keyspaceMap.names.enumerated().flatMap { index, name in
+      Keyspace.parameters.compactMap { parameter in
+        keyspaceMap.keyspaces[index].value(of: parameter).map {
+          ("keyspace.\(name).\(parameter)", $0)
+        }
+      }
+    }
+  }
+
+  private mutating func getConfig(_ index: Int) -> Bool {
+    let patterns = (2..<arguments.pointee.count).map { Array(arguments.pointee[$0]) }
+    var all = ParameterStore.specs.map { ($0.name, parameters[$0.name] ?? "") }
+    all += keyspaceValues()
+    let matching = all.filter { name, _ in
+      patterns.contains { pattern in
+        pattern.withUnsafeBytes { pattern in
+          Array(name.utf8).withUnsafeBytes { globMatch(pattern: pattern, $0, ignoringCase: true) }
+        }
+      }
+    }
+    let resp = sessions[index].pointee.resp
+    return replyNow(index) { reply in
+      reply.pointee.appendMapHeader(matching.count, resp: resp)
+      for (name, value) in matching {
+        reply.pointee.appendBulk(name)
+        reply.pointee.appendBulk(value)
+      }
+    }
+  }
+
+  // MARK: SET
+
+  /// All pairs or none: everything is tried on copies first.
+  private mutating func setConfig(_ index: Int) -> Bool {
+    guard arguments.pointee.count % 2 == 0 else {
+      return fail(index, "ERR wrong number of arguments for 'config|set' command")
+    }
+    if sessions[index].pointee.inFlight > 0 { return stall(index) }
+    let pairs = stride(from: 2, to: arguments.pointee.count, by: 2).map {
+      (arguments.pointee[$0].text, arguments.pointee[$0 + 1].text)
+    }
+    var fresh = parameters
+    var freshSettings = settings
+    var seen: Set<String> = []
+    let version = nextVersion()
+    for (name, value) in pairs {
+      let canonical = name.hasPrefix("keyspace.") ? name : name.lowercased()
+      guard seen.insert(canonical).inserted else {
+        return fail(index, failure(name, "duplicate parameter"))
+      }
+      let error =
+        canonical.hasPrefix("keyspace.")
+        ? tryKeyspace(canonical, value, version, &freshSettings)
+        : tryParameter(canonical, value, &fresh)
+      if let error { return fail(index, error) }
+    }
+    for (name, keyspace) in freshSettings.keyspaces().sorted(by: { $0.key < $1.key }) {
+      if let contradiction = keyspace.contradiction {
+        return fail(index, failure("keyspace.\(name)", contradiction))
+      }
+    }
+    parameters = fresh
+    applyParameters()
+    if freshSettings.digest != settings.digest {
+      settings = freshSettings
+      settingsChanged()
+      announceSettings()
+    }
+    return replyOK(index)
+  }
+
+  private func failure(_ name: String, _ why: String) -> String {
+    "ERR CONFIG SET failed (possibly related to argument '\(name)') - \(why)"
+  }
+
+  private func tryParameter(
+    _ name: String, _ value: String, _ fresh: inout ParameterStore
+  ) -> String? {
+    guard let spec = ParameterStore.spec(name) else {
+      return "ERR Unknown option or number of arguments for CONFIG SET - '\(name)'"
+    }
+    guard spec.isMutable else { return failure(name, "can't set immutable config") }
+    return fresh.set(name, value).map { failure(name, $0) }
+  }
+
+  private func tryKeyspace(
+    _ name: String, _ value: String, _ version: Version, _ fresh: inout KeyspaceSettings
+  ) -> String? {
+    guard let split = KeyspaceSettings.split(name) else {
+      return "ERR Unknown option or number of arguments for CONFIG SET - '\(name)'"
+    }
+    if let parameter = split.parameter {
+      var probe = Keyspace()
+      if let error = probe.set(parameter, value) { return failure(name, error) }
+    } else {
+      // `keyspace.cart ""` ends a keyspace; anything else under that name is a slip.
+      guard value.isEmpty else {
+        return failure(
+          name, "a keyspace has n, w, r, conflict, blind-write, sloppy and ttl; \"\" removes it")
+      }
+      guard split.keyspace != "default" else {
+        return failure(name, "the keyspace default can't be removed")
+      }
+    }
+    // Words that mean the same are kept in one spelling.
+    let stored = value.lowercased()
+    let full = split.parameter.map { "keyspace.\(split.keyspace).\($0)" } ?? name
+    let known = fresh.keyspaces()[split.keyspace] != nil
+    guard known || fresh.keyspaces().count < Limits.keyspaces || split.parameter == nil else {
+      return failure(name, "there are \(Limits.keyspaces) keyspaces already")
+    }
+    _ = fresh.merge(SettingRegister(name: full, value: stored, version: version))
+    return nil
+  }
+
+  // MARK: REWRITE
+
+  private mutating func rewriteConfig(_ index: Int) -> Bool {
+    let session = sessions[index]
+    let id = SessionID(index: index, generation: session.pointee.generation)
+    guard let operation = takeOperation(.gather, .session(id)) else { return tooMany(index) }
+    operations[operation].pointee.gather = Gather(.allOK, parts: 1)
+    session.pointee.queue.append(operation: operation)
+    session.pointee.inFlight += 1
+    holdBack(index, bits: .max, isForward: true)
+    let values = parameters.given + keyspaceValues()
+    actions.append(.rewriteConfiguration(id, values))
+    return true
+  }
+
+  /// The shell has rewritten the file, or could not.
+  mutating func rewriteFinished(_ id: SessionID, _ error: String?) {
+    guard let session = session(id), !session.pointee.queue.isEmpty,
+      session.pointee.queue.head.operation >= 0
+    else { return }
+    let index = Int(session.pointee.queue.head.operation)
+    if let error {
+      operations[index].pointee.reply.pointee.appendError("ERR " + error)
+    } else {
+      operations[index].pointee.reply.pointee.appendOK()
+    }
+    deliver(index)
+  }
+}

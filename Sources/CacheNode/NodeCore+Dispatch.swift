@@ -1,0 +1,354 @@
+import Keyspaces
+import Objects
+import Placement
+import Primitives
+import RESP
+
+/// A command on one key, looked up and located.
+struct KeyCall {
+  var handler: Handler
+  var access: Handler.Access
+  var database: Int
+  var slot: Int
+  var hash: UInt64
+  /// The key's place among the words.
+  var keyIndex: Int
+  var policy: Int
+  var resp: UInt8
+}
+
+/// Who runs a command on a key.
+enum Route: Equatable {
+  case here
+  /// The peer with this index.
+  case there(Int)
+  /// No owner is alive.
+  case nowhere
+}
+
+extension NodeCore {
+  // MARK: One request of a client
+
+  /// Runs the request in `arguments` for a session. False when it has to wait and be shown again.
+  @inline(__always)
+  mutating func execute(_ index: Int) -> Bool {
+    let session = sessions[index]
+    let number = commandIndex.find(arguments.pointee[0])
+    if _slowPath(number < 0) { return unknownCommand(index) }
+    let entry = commandIndex.entries + number
+    if _slowPath(!entry.pointee.accepts(arguments.pointee.count)) {
+      return wrongArity(index, number)
+    }
+    entry.pointee.calls &+= 1
+    statistics.commands &+= 1
+    session.pointee.commands &+= 1
+    session.pointee.lastCommand = number
+    if _slowPath(session.pointee.flags.contains(.skipNext)) { beginSkipped(session) }
+    if entry.pointee.access != .none {
+      if _fastPath(clusterState == .ok) { return executeOnKey(index, entry) }
+      return refuseWhileForming(index)
+    }
+    return executeOther(index, entry.pointee.handler)
+  }
+
+  private func beginSkipped(_ session: UnsafeMutablePointer<Session>) {
+    session.pointee.flags.remove(.skipNext)
+    session.pointee.flags.insert(.skipThis)
+  }
+
+  @inline(__always)
+  private mutating func executeOnKey(
+    _ index: Int, _ entry: UnsafeMutablePointer<CommandEntry>
+  ) -> Bool {
+    let session = sessions[index]
+    let keyIndex = entry.pointee.firstKey
+    if _slowPath(keyIndex == 2), arguments.pointee.count != 3 || !isSubcommandOnKey(entry) {
+      return executeContainer(index, entry.pointee.handler)
+    }
+    let key = arguments.pointee[keyIndex]
+    let call = KeyCall(
+      handler: entry.pointee.handler, access: entry.pointee.access,
+      database: session.pointee.database, slot: slotHasher.slot(of: key).index,
+      hash: table.hash(key), keyIndex: keyIndex, policy: keyspaceMap.index(for: key),
+      resp: session.pointee.resp)
+    if _fastPath(policies[call.policy].isLocal && session.pointee.queue.isEmpty) {
+      let buffer = session.pointee.output
+      let start = buffer.pointee.count
+      runLocally(call, arguments, buffer)
+      if _slowPath(!session.pointee.flags.isDisjoint(with: [.silent, .skipThis])) {
+        dropReply(session, to: start)
+      }
+      return true
+    }
+    // DEL, UNLINK, EXISTS and TOUCH take several keys.
+    return executeRouted(index, call)
+  }
+
+  private func isSubcommandOnKey(_ entry: UnsafeMutablePointer<CommandEntry>) -> Bool {
+    let word = arguments.pointee[1]
+    if entry.pointee.handler == .memory { return word.isWord("usage") }
+    return word.isWord("encoding") || word.isWord("freq") || word.isWord("idletime")
+      || word.isWord("refcount")
+  }
+
+  @inline(never)
+  private func dropReply(_ session: UnsafeMutablePointer<Session>, to start: Int) {
+    session.pointee.output.pointee.truncate(to: start)
+    session.pointee.flags.remove(.skipThis)
+  }
+
+  // MARK: This node alone
+
+  /// Runs a command whose only copy is here: no quorum, no other node. The reply goes to `reply`.
+  @inline(__always)
+  mutating func runLocally(
+    _ call: KeyCall, _ words: UnsafeMutablePointer<ArgumentList>,
+    _ reply: UnsafeMutablePointer<ByteBuffer>
+  ) {
+    if _slowPath(takesSeveralKeys(call.handler) && words.pointee.count > 2) {
+      return runLocallyOverKeys(call, words, reply)
+    }
+    let key = words.pointee[call.keyIndex]
+    let policy = policies + call.policy
+    if _slowPath(policy.pointee.conflict == .siblings || isVersioned(call.handler, words)) {
+      return runVersioned(call, words, reply)
+    }
+    let evaluator = Evaluator(
+      arguments: words, reply: reply, scratch: scratch, resp: call.resp, now: wall,
+      defaultTTL: policy.pointee.ttl)
+    // A plain SET looks at nothing.
+    if call.handler == .set, words.pointee.count == 3, table.siblingSets == 0 {
+      put(call, key, evaluator.plainSet())
+      return
+    }
+    let object = table.object(
+      database: call.database, slot: call.slot, hash: call.hash, key: key)
+    if call.access == .read { countHit(object) }
+    let mutation = evaluator.run(call.handler, object)
+    if case .none = mutation { return }
+    put(call, key, mutation)
+  }
+
+  @inline(__always)
+  mutating func countHit(_ object: ObjectView?) {
+    if object?.live(at: wall) == nil { statistics.misses &+= 1 } else { statistics.hits &+= 1 }
+  }
+
+  /// Whether the words carry a causal context, so that the mutation is no plain one.
+  @inline(__always)
+  func isVersioned(_ handler: Handler, _ words: UnsafeMutablePointer<ArgumentList>) -> Bool {
+    if handler == .set { return words.pointee.count > 4 && contextWord(words) != nil }
+    return handler == .vset || handler == .vdel
+  }
+
+  @inline(__always)
+  func takesSeveralKeys(_ handler: Handler) -> Bool {
+    handler == .del || handler == .exists || handler == .unlink || handler == .touch
+  }
+
+  @inline(never)
+  private mutating func runLocallyOverKeys(
+    _ call: KeyCall, _ words: UnsafeMutablePointer<ArgumentList>,
+    _ reply: UnsafeMutablePointer<ByteBuffer>
+  ) {
+    var sum = 0
+    for index in 1..<words.pointee.count {
+      let key = words.pointee[index]
+      let slot = slotHasher.slot(of: key).index
+      let hash = table.hash(key)
+      let object = table.object(database: call.database, slot: slot, hash: hash, key: key)
+      if call.access == .read { countHit(object) }
+      guard object?.live(at: wall) != nil else { continue }
+      sum += 1
+      if call.access == .modify {
+        var one = call
+        one.slot = slot
+        one.hash = hash
+        one.policy = keyspaceMap.index(for: key)
+        put(one, key, .delete)
+      }
+    }
+    reply.pointee.appendInteger(sum)
+  }
+
+  // MARK: Routing
+
+  /// The rank of this node among the owners of a slot; -1 when it is none.
+  @inline(__always)
+  func ownRank(_ slot: Int, copies: Int) -> Int {
+    for rank in 0..<copies where ring.owner(Slot(slot), rank: rank) == 0 { return rank }
+    return -1
+  }
+
+  /// Who runs a command of this kind on this slot: any owner for reads and blind writes, the first
+  /// live one for what reads before it writes. An owner that is not filled yet comes last.
+  @inline(__always)
+  func route(_ slot: Int, _ access: Handler.Access, copies: Int) -> Route {
+    if access != .modify, liveness[0] == 2, ownRank(slot, copies: copies) >= 0 { return .here }
+    for wanted in [UInt8(2), 1] {
+      for rank in 0..<copies {
+        let peer = Int(ring.owner(Slot(slot), rank: rank))
+        if liveness[peer] >= wanted { return peer == 0 ? .here : .there(peer) }
+      }
+    }
+    return .nowhere
+  }
+
+  /// A command on one key, or on several of them, with more than one copy or node in play.
+  @inline(never)
+  private mutating func executeRouted(_ index: Int, _ call: KeyCall) -> Bool {
+    if takesSeveralKeys(call.handler), arguments.pointee.count > 2 {
+      return executeOverKeys(index, call.handler, .sum, step: 1)
+    }
+    let session = sessions[index]
+    var call = call
+    if call.handler == .set, call.access == .blind, setReads(arguments) { call.access = .modify }
+    let bit = UInt64(1) << (call.hash & 63)
+    switch route(call.slot, call.access, copies: policies[call.policy].copies) {
+    case .here:
+      if session.pointee.forwardedKeys & bit != 0, !sabotaged(.brokenOrder) {
+        return stall(index)
+      }
+      if session.pointee.inFlight >= Limits.commandsInFlight { return stall(index) }
+      return coordinateForSession(index, call, bit)
+    case .there(let peer):
+      let crosses =
+        session.pointee.localKeys & bit != 0
+        || (session.pointee.forwardsInFlight > 0 && session.pointee.routeEpoch != routeEpoch)
+      if crosses, !sabotaged(.brokenOrder) { return stall(index) }
+      if session.pointee.inFlight >= Limits.commandsInFlight { return stall(index) }
+      return forwardForSession(index, call, peer, bit)
+    case .nowhere:
+      return replyNow(index) { $0.pointee.appendError(NodeCore.noReplicasText) }
+    }
+  }
+
+  @inline(__always) func sabotaged(_ bug: Sabotage) -> Bool {
+    _slowPath(configuration.sabotage.contains(bug))
+  }
+
+  /// Whether this SET looks at the old value.
+  func setReads(_ words: UnsafeMutablePointer<ArgumentList>) -> Bool {
+    guard words.pointee.count > 3 else { return false }
+    for index in 3..<words.pointee.count {
+      let word = words.pointee[index]
+      if word.isWord("nx") || word.isWord("xx") || word.isWord("get") || word.isWord("keepttl") {
+        return true
+      }
+    }
+    return false
+  }
+
+  private mutating func coordinateForSession(_ index: Int, _ call: KeyCall, _ bit: UInt64) -> Bool {
+    let session = sessions[index]
+    guard needsOperation(call) else {
+      let reply = beginReply(index)
+      runHere(call, arguments, reply.buffer)
+      endReply(index, reply)
+      session.pointee.flags.remove(.skipThis)
+      return true
+    }
+    guard let operation = startOperation(index, call) else { return tooMany(index) }
+    session.pointee.localKeys |= bit
+    begin(operation, call, arguments)
+    return true
+  }
+
+  /// An operation whose reply belongs to a session, in its place in the order.
+  mutating func startOperation(_ index: Int, _ call: KeyCall) -> Int? {
+    let session = sessions[index]
+    let id = SessionID(index: index, generation: session.pointee.generation)
+    guard let operation = takeOperation(.read, .session(id)) else { return nil }
+    let place = operations[operation]
+    place.pointee.isSilent = !session.pointee.flags.isDisjoint(with: [.silent, .skipThis])
+    session.pointee.flags.remove(.skipThis)
+    session.pointee.queue.append(operation: operation)
+    session.pointee.inFlight += 1
+    return operation
+  }
+
+  func tooManyText() -> String { "TRYAGAIN too many operations wait for other nodes" }
+
+  mutating func tooMany(_ index: Int) -> Bool {
+    if sessions[index].pointee.inFlight > 0 { return stall(index) }
+    return replyNow(index) { $0.pointee.appendError("TRYAGAIN too many operations are under way") }
+  }
+
+  private mutating func forwardForSession(
+    _ index: Int, _ call: KeyCall, _ peer: Int, _ bit: UInt64
+  ) -> Bool {
+    guard let operation = startOperation(index, call) else { return tooMany(index) }
+    let session = sessions[index]
+    session.pointee.forwardedKeys |= bit
+    session.pointee.forwardsInFlight += 1
+    session.pointee.routeEpoch = routeEpoch
+    forward(operation, call, arguments, to: peer)
+    return true
+  }
+
+  // MARK: Replies at once
+
+  /// Replies in order, now or behind what waits.
+  @inline(__always)
+  mutating func replyNow(
+    _ index: Int, _ write: (UnsafeMutablePointer<ByteBuffer>) -> Void
+  ) -> Bool {
+    let reply = beginReply(index)
+    write(reply.buffer)
+    endReply(index, reply)
+    sessions[index].pointee.flags.remove(.skipThis)
+    return true
+  }
+
+  @inline(never)
+  private mutating func refuseWhileForming(_ index: Int) -> Bool {
+    countError("CLUSTERDOWN")
+    return replyNow(index) {
+      $0.pointee.appendError("CLUSTERDOWN The node has not met its cluster yet")
+    }
+  }
+
+  static let noReplicasText =
+    "NOREPLICAS Not enough owners of the key are alive; nothing was applied"
+
+  mutating func countError(_ word: String) {
+    statistics.errors += 1
+    if errorCounts.count < 128 || errorCounts[word] != nil { errorCounts[word, default: 0] += 1 }
+  }
+
+  @inline(never)
+  private mutating func unknownCommand(_ index: Int) -> Bool {
+    let name = arguments.pointee[0]
+    if name.isWord("post") || name.isWord("host:") {
+      log(
+        .warning,
+        "possible SECURITY ATTACK: client id=\(sessions[index].pointee.id) speaks HTTP; closing it")
+      sessions[index].pointee.output.pointee.removeAll()
+      closeAfterReplies(index)
+      return true
+    }
+    var shown = ""
+    for word in 1..<max(1, arguments.pointee.count) where shown.utf8.count < 128 {
+      shown += "'" + cString(arguments.pointee[word], limit: 128 - shown.utf8.count) + "' "
+    }
+    let text = "ERR unknown command '\(cString(name, limit: 128))', with args beginning with: "
+    countError("ERR")
+    return replyNow(index) { $0.pointee.appendError(text + shown) }
+  }
+
+  /// The bytes up to the first NUL, as C's `%.*s` prints them.
+  func cString(_ bytes: UnsafeRawBufferPointer, limit: Int) -> String {
+    let end = bytes.firstIndex(of: 0) ?? bytes.count
+    return bytes.slice(0, min(end, limit)).text
+  }
+
+  @inline(never)
+  mutating func wrongArity(_ index: Int, _ number: Int) -> Bool {
+    commandIndex.entries[number].rejected += 1
+    countError("ERR")
+    let name = commandTable.commands[number].name
+    return replyNow(index) {
+      $0.pointee.appendError("ERR wrong number of arguments for '\(name)' command")
+    }
+  }
+}

@@ -1,0 +1,315 @@
+import Commands
+import Objects
+import Placement
+import Primitives
+import RESP
+
+// Commands without a key of their own, and the containers (CLIENT, CONFIG, CLUSTER, …).
+
+extension NodeCore {
+  /// Runs a command that has no key, or several.
+  @inline(never)
+  mutating func executeOther(_ index: Int, _ handler: Handler) -> Bool {
+    switch handler {
+    case .client, .command, .config, .cluster, .memory, .object:
+      return executeContainer(index, handler)
+    case .mget, .mset, .msetnx, .keys, .scan, .randomkey, .dbsize, .flushdb, .flushall, .wait:
+      guard clusterState == .ok else {
+        countError("CLUSTERDOWN")
+        return replyNow(index) {
+          $0.pointee.appendError("CLUSTERDOWN The node has not met its cluster yet")
+        }
+      }
+      return executeOnData(index, handler)
+    default:
+      return executeOnConnection(index, handler)
+    }
+  }
+
+  private mutating func executeOnData(_ index: Int, _ handler: Handler) -> Bool {
+    let database = sessions[index].pointee.database
+    switch handler {
+    case .mget: return executeOverKeys(index, .mget, .array, step: 1)
+    case .mset: return executeOverKeys(index, .mset, .allOK, step: 2)
+    case .msetnx: return executeOverKeys(index, .msetnx, .noneExists, step: 2)
+    case .scan: return executeScan(index)
+    case .keys: return executeOverCluster(index, .keys, .keys, Array(arguments.pointee[1]))
+    case .randomkey: return executeOverCluster(index, .randomKey, .randomKey, [])
+    case .dbsize:
+      if isAlone {
+        let count = table.liveCount(database: database)
+        return replyNow(index) { $0.pointee.appendInteger(count) }
+      }
+      return executeOverCluster(index, .count, .count, [])
+    case .wait: return executeWait(index)
+    default:
+      if arguments.pointee.count > 2 || (arguments.pointee.count == 2
+        && !arguments.pointee[1].isWord("async") && !arguments.pointee[1].isWord("sync"))
+      {
+        return syntaxError(index)
+      }
+      return executeFlush(index, all: handler == .flushall)
+    }
+  }
+
+  mutating func syntaxError(_ index: Int) -> Bool { fail(index, "ERR syntax error") }
+
+  mutating func fail(_ index: Int, _ text: String) -> Bool {
+    countError(text.split(separator: " ").first.map(String.init) ?? "ERR")
+    return replyNow(index) { $0.pointee.appendError(text) }
+  }
+
+  mutating func replyOK(_ index: Int) -> Bool { replyNow(index) { $0.pointee.appendOK() } }
+
+  mutating func reply(_ index: Int, bulk text: String) -> Bool {
+    replyNow(index) { $0.pointee.appendBulk(text) }
+  }
+
+  mutating func reply(_ index: Int, integer value: Int) -> Bool {
+    replyNow(index) { $0.pointee.appendInteger(value) }
+  }
+
+  /// WAIT: copies beside the first are not replicas of it; the quorum has been waited for already.
+  private mutating func executeWait(_ index: Int) -> Bool {
+    guard parseInteger(arguments.pointee[1]) != nil else {
+      return fail(index, "ERR value is not an integer or out of range")
+    }
+    guard let timeout = parseInteger(arguments.pointee[2]) else {
+      return fail(index, "ERR timeout is not an integer or out of range")
+    }
+    guard timeout >= 0 else { return fail(index, "ERR timeout is negative") }
+    return reply(index, integer: isAlone ? 0 : max(0, policies[0].write - 1))
+  }
+
+  // MARK: Connection
+
+  private mutating func executeOnConnection(_ index: Int, _ handler: Handler) -> Bool {
+    let session = sessions[index]
+    switch handler {
+    case .ping:
+      if arguments.pointee.count > 2 { return wrongArity(index, session.pointee.lastCommand) }
+      let words = arguments
+      return replyNow(index) { reply in
+        if words.pointee.count == 2 {
+          reply.pointee.appendBulk(words.pointee[1])
+        } else {
+          reply.pointee.append("+PONG\r\n")
+        }
+      }
+    case .echo:
+      let words = arguments
+      return replyNow(index) { $0.pointee.appendBulk(words.pointee[1]) }
+    case .select: return executeSelect(index)
+    case .hello: return executeHello(index)
+    case .auth: return executeAuth(index)
+    case .quit:
+      _ = replyOK(index)
+      closeAfterReplies(index)
+      return true
+    case .reset:
+      if session.pointee.inFlight > 0 { return stall(index) }
+      session.pointee.resp = 2
+      session.pointee.database = 0
+      session.pointee.name = ""
+      session.pointee.flags.remove([.silent, .skipNext, .skipThis, .noEvict, .noTouch])
+      return replyNow(index) { $0.pointee.append("+RESET\r\n") }
+    case .time: return executeTime(index)
+    case .role:
+      return replyNow(index) { reply in
+        reply.pointee.appendArrayHeader(3)
+        reply.pointee.appendBulk("master")
+        reply.pointee.appendInteger(0)
+        reply.pointee.appendArrayHeader(0)
+      }
+    case .readonly, .readwrite:
+      guard parameters.isYes("cluster-enabled") else {
+        return fail(index, "ERR This instance has cluster support disabled")
+      }
+      return replyOK(index)
+    case .info: return executeInfo(index)
+    case .shutdown:
+      actions.append(.shutdown)
+      return replyOK(index)
+    default:
+      invariant(false, "\(handler) has no code")
+      return true
+    }
+  }
+
+  private mutating func executeTime(_ index: Int) -> Bool {
+    let micros = now.wallMicroseconds
+    return replyNow(index) { reply in
+      reply.pointee.appendArrayHeader(2)
+      reply.pointee.appendBulk(String(micros / 1_000_000))
+      reply.pointee.appendBulk(String(micros % 1_000_000))
+    }
+  }
+
+  private mutating func executeSelect(_ index: Int) -> Bool {
+    guard let database = parseInteger(arguments.pointee[1]), Int32(exactly: database) != nil else {
+      return fail(index, "ERR value is not an integer or out of range")
+    }
+    if parameters.isYes("cluster-enabled"), database != 0 {
+      return fail(index, "ERR SELECT is not allowed in cluster mode")
+    }
+    guard database >= 0, database < table.databases else {
+      return fail(index, "ERR DB index is out of range")
+    }
+    sessions[index].pointee.database = database
+    return replyOK(index)
+  }
+
+  private mutating func executeAuth(_ index: Int) -> Bool {
+    if arguments.pointee.count > 3 { return syntaxError(index) }
+    if arguments.pointee.count == 2 {
+      return fail(
+        index,
+        "ERR AUTH <password> called without any password configured for the default user. "
+          + "Are you sure your configuration is correct?")
+    }
+    guard arguments.pointee[1].text == "default" else {
+      return fail(index, "WRONGPASS invalid username-password pair or user is disabled.")
+    }
+    return replyOK(index)
+  }
+
+  private mutating func executeHello(_ index: Int) -> Bool {
+    let session = sessions[index]
+    var resp = session.pointee.resp
+    var at = 1
+    if arguments.pointee.count > 1 {
+      guard let version = parseInteger(arguments.pointee[1]) else {
+        return fail(index, "ERR Protocol version is not an integer or out of range")
+      }
+      guard version == 2 || version == 3 else {
+        return fail(index, "NOPROTO unsupported protocol version")
+      }
+      resp = UInt8(version)
+      at = 2
+    }
+    var name: String?
+    while at < arguments.pointee.count {
+      let left = arguments.pointee.count - at - 1
+      if arguments.pointee[at].isWord("auth"), left >= 2 {
+        guard arguments.pointee[at + 1].text == "default" else {
+          return fail(index, "WRONGPASS invalid username-password pair or user is disabled.")
+        }
+        at += 3
+      } else if arguments.pointee[at].isWord("setname"), left >= 1 {
+        guard isClientName(arguments.pointee[at + 1]) else {
+          return fail(
+            index, "ERR Client names cannot contain spaces, newlines or special characters.")
+        }
+        name = arguments.pointee[at + 1].text
+        at += 2
+      } else {
+        return fail(
+          index, "ERR Syntax error in HELLO option '\(cString(arguments.pointee[at], limit: 128))'")
+      }
+    }
+    // Commands behind this one reply in the new version; those before have their own.
+    session.pointee.resp = resp
+    if let name { session.pointee.name = name }
+    let id = session.pointee.id
+    let mode = parameters.isYes("cluster-enabled") ? "cluster" : "standalone"
+    return replyNow(index) { reply in
+      reply.pointee.appendMapHeader(7, resp: resp)
+      for (key, value) in [("server", "redis"), ("version", NodeCore.redisVersion)] {
+        reply.pointee.appendBulk(key)
+        reply.pointee.appendBulk(value)
+      }
+      reply.pointee.appendBulk("proto")
+      reply.pointee.appendInteger(Int(resp))
+      reply.pointee.appendBulk("id")
+      reply.pointee.appendInteger(id)
+      reply.pointee.appendBulk("mode")
+      reply.pointee.appendBulk(mode)
+      reply.pointee.appendBulk("role")
+      reply.pointee.appendBulk("master")
+      reply.pointee.appendBulk("modules")
+      reply.pointee.appendArrayHeader(0)
+    }
+  }
+
+  /// The Redis release whose replies these are: clients switch features by it.
+  static let redisVersion = "7.0.15"
+
+  func isClientName(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    bytes.allSatisfy { $0 >= 33 && $0 <= 126 }
+  }
+
+  // MARK: Containers
+
+  /// A command with subcommands: looks the subcommand up, checks its arity, runs it.
+  mutating func executeContainer(_ index: Int, _ handler: Handler) -> Bool {
+    let number = commandIndex.find(arguments.pointee[0])
+    let spec = commandTable.commands[number]
+    if arguments.pointee.count == 1 {
+      let words = commandTable
+      let resp = sessions[index].pointee.resp
+      return replyNow(index) { words.appendAll(to: &$0.pointee, resp: resp) }
+    }
+    let name = arguments.pointee[1].text.lowercased()
+    guard let subcommand = spec.subcommand(named: name) else {
+      return fail(
+        index,
+        "ERR unknown subcommand '\(cString(arguments.pointee[1], limit: 128))'. "
+          + "Try \(spec.name.uppercased()) HELP.")
+    }
+    sessions[index].pointee.lastSubcommand = name
+    guard subcommand.accepts(wordCount: arguments.pointee.count) else {
+      return fail(index, "ERR wrong number of arguments for '\(subcommand.name)' command")
+    }
+    if name == "help" { return executeHelp(index, spec) }
+    switch handler {
+    case .client: return executeClient(index, name)
+    case .command: return executeCommand(index, name)
+    case .config: return executeConfig(index, name)
+    case .cluster: return executeCluster(index, name)
+    default: return fail(index, "ERR wrong number of arguments for '\(subcommand.name)' command")
+    }
+  }
+
+  private mutating func executeHelp(_ index: Int, _ spec: CommandSpec) -> Bool {
+    var lines = ["\(spec.name.uppercased()) <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"]
+    for subcommand in spec.subcommands.sorted(by: { $0.name < $1.name })
+    where !subcommand.name.hasSuffix("|help") {
+      lines.append(subcommand.name.split(separator: "|")[1].uppercased())
+      lines.append("    " + subcommand.summary)
+    }
+    lines += ["HELP", "    Print this help."]
+    return replyNow(index) { reply in
+      reply.pointee.appendArrayHeader(lines.count)
+      for line in lines { reply.pointee.appendSimple(line) }
+    }
+  }
+
+  private mutating func executeCommand(_ index: Int, _ name: String) -> Bool {
+    let table = commandTable
+    let resp = sessions[index].pointee.resp
+    let words = (2..<max(2, arguments.pointee.count)).map { Array(arguments.pointee[$0]) }
+    let names = words.map { String(decoding: $0, as: UTF8.self) }
+    switch name {
+    case "count": return replyNow(index) { table.appendCount(to: &$0.pointee) }
+    case "info": return replyNow(index) { table.appendInfo(names: names, to: &$0.pointee, resp: resp) }
+    case "docs": return replyNow(index) { table.appendDocs(names: names, to: &$0.pointee, resp: resp) }
+    case "list":
+      var filter: ListFilter?
+      if !words.isEmpty {
+        guard words.count == 3, names[0].lowercased() == "filterby",
+          let given = ListFilter(kind: words[1], value: words[2])
+        else { return syntaxError(index) }
+        filter = given
+      }
+      return replyNow(index) { table.appendList(filter: filter, to: &$0.pointee, resp: resp) }
+    case "getkeys":
+      return replyNow(index) {
+        table.appendKeys(of: words, withFlags: false, to: &$0.pointee, resp: resp)
+      }
+    default:
+      return replyNow(index) {
+        table.appendKeys(of: words, withFlags: true, to: &$0.pointee, resp: resp)
+      }
+    }
+  }
+}

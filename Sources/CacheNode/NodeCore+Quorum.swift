@@ -1,0 +1,727 @@
+import Coordination
+import Keyspaces
+import Objects
+import PeerProtocol
+import Placement
+import Primitives
+import RESP
+import Storage
+
+extension NodeCore {
+  // MARK: Taking and giving back
+
+  mutating func takeOperation(_ kind: OperationKind, _ origin: Origin) -> Int? {
+    guard let index = operations.take() else { return nil }
+    let operation = operations[index]
+    operation.pointee.reset(kind)
+    operation.pointee.origin = origin
+    operation.pointee.deadline = monotonic + configuration.timing.operation
+    deadlines.append(
+      due: operation.pointee.deadline, index: index, generation: operation.pointee.generation)
+    return index
+  }
+
+  /// The operation that an answer belongs to; nil when it is over.
+  @inline(__always)
+  func operation(_ id: RequestID) -> UnsafeMutablePointer<Operation>? {
+    let index = Int(id.rawValue & 0xffff)
+    guard index < operations.end else { return nil }
+    let operation = operations[index]
+    guard operation.pointee.isTaken,
+      operation.pointee.generation == UInt16(truncatingIfNeeded: id.rawValue >> 16)
+    else { return nil }
+    return operation
+  }
+
+  /// The reply has left. The operation ends unless answers are on their way that may still tell of
+  /// stale owners.
+  mutating func release(_ index: Int) {
+    let operation = operations[index]
+    operation.pointee.origin = .none
+    let lingers =
+      (operation.pointee.kind == .read || operation.pointee.kind == .write)
+      && !operation.pointee.quorum.outstanding.isEmpty
+    if !lingers || !operation.pointee.isDone { end(index) }
+  }
+
+  /// Frees the operation's place.
+  mutating func end(_ index: Int) {
+    let operation = operations[index]
+    guard operation.pointee.isTaken else { return }
+    operation.pointee.isTaken = false
+    operation.pointee.gather = nil
+    operation.pointee.request.shrink(keeping: Limits.idleBufferBytes)
+    operation.pointee.reply.pointee.removeAll()
+    operation.pointee.reply.pointee.shrink(keeping: Limits.idleBufferBytes)
+    operations.free(index)
+  }
+
+  // MARK: Coordinating a command on one key
+
+  /// Whether the command has to wait for another node or for a lock.
+  @inline(__always)
+  func needsOperation(_ call: KeyCall) -> Bool {
+    let policy = policies + call.policy
+    if !locks.isEmpty, locks[call.hash] != nil { return true }
+    switch call.access {
+    case .read: return policy.pointee.read > 1 || liveness[0] != 2
+    case .blind: return policy.pointee.write > 1
+    default: return policy.pointee.read > 1 || policy.pointee.write > 1 || liveness[0] != 2
+    }
+  }
+
+  /// Runs a command whose quorums this node satisfies alone; the other owners get the write without
+  /// being waited for.
+  mutating func runHere(
+    _ call: KeyCall, _ words: UnsafeMutablePointer<ArgumentList>,
+    _ reply: UnsafeMutablePointer<ByteBuffer>, echoTo link: LinkID? = nil
+  ) {
+    if let refusal = refusalOfBlindWrite(call) { return reply.pointee.appendError(refusal) }
+    let key = words.pointee[call.keyIndex]
+    guard let _ = evaluateAndPut(call, words, key, reply) else { return }
+    let rank = ownRank(call.slot, copies: policies[call.policy].copies)
+    guard
+      let object = table.object(
+        database: call.database, slot: call.slot, hash: call.hash, key: key)
+    else { return }
+    for other in 0..<policies[call.policy].copies where other != rank {
+      let peer = Int(ring.owner(Slot(call.slot), rank: other))
+      if let output = writeOutput(peer, echo: link) {
+        output.pointee.appendWrite(
+          RequestID(rawValue: 0), database: call.database, key: key, object: object,
+          wantsAnswer: false)
+      }
+    }
+  }
+
+  /// Evaluates on the own copy, replies, and writes what comes of it. Returns the version when
+  /// something was written.
+  private mutating func evaluateAndPut(
+    _ call: KeyCall, _ words: UnsafeMutablePointer<ArgumentList>, _ key: UnsafeRawBufferPointer,
+    _ reply: UnsafeMutablePointer<ByteBuffer>
+  ) -> Version? {
+    if _slowPath(isVersioned(call.handler, words)) { return applyContextual(call, words, reply) }
+    let object = table.object(
+      database: call.database, slot: call.slot, hash: call.hash, key: key)
+    if call.access == .read { countHit(object) }
+    let mutation = evaluator(words, reply, call).run(call.handler, object)
+    if case .none = mutation { return nil }
+    return put(call, key, mutation)
+  }
+
+  /// Starts an operation for a command that this node coordinates.
+  mutating func begin(
+    _ index: Int, _ call: KeyCall, _ words: UnsafeMutablePointer<ArgumentList>
+  ) {
+    let operation = operations[index]
+    describe(operation, call)
+    if !locks.isEmpty, !operation.pointee.ignoresLocks, locks[call.hash] != nil {
+      operation.pointee.isWaiting = true
+      saveRequest(operation, words)
+      locks[call.hash]?.append(index)
+      return
+    }
+    if let refusal = refusalOfBlindWrite(call) {
+      operation.pointee.reply.pointee.appendError(refusal)
+      return deliver(index)
+    }
+    switch call.access {
+    case .read: beginRead(index, call, words)
+    case .blind: beginWrite(index, call, words)
+    default: beginModify(index, call, words)
+    }
+  }
+
+  private func describe(_ operation: UnsafeMutablePointer<Operation>, _ call: KeyCall) {
+    operation.pointee.handler = call.handler
+    operation.pointee.database = call.database
+    operation.pointee.resp = call.resp
+    operation.pointee.slot = call.slot
+    operation.pointee.hash = call.hash
+    operation.pointee.policy = call.policy
+    operation.pointee.ownerCount = policies[call.policy].copies
+    for rank in 0..<policies[call.policy].copies {
+      operation.pointee.owners[rank] = ring.owner(Slot(call.slot), rank: rank)
+    }
+  }
+
+  /// Keeps the whole command, as RESP, behind its key.
+  private func saveRequest(
+    _ operation: UnsafeMutablePointer<Operation>, _ words: UnsafeMutablePointer<ArgumentList>,
+    keyIndex: Int = 1
+  ) {
+    let key = words.pointee[operation.pointee.handler.keyPosition]
+    operation.pointee.request.removeAll()
+    operation.pointee.keyLength = key.count
+    operation.pointee.request.append(key)
+    NodeCore.appendRequest(words, to: &operation.pointee.request)
+  }
+
+  static func appendRequest(
+    _ words: UnsafeMutablePointer<ArgumentList>, to buffer: inout ByteBuffer
+  ) {
+    buffer.appendArrayHeader(words.pointee.count)
+    for index in 0..<words.pointee.count { buffer.appendBulk(words.pointee[index]) }
+  }
+
+  /// The saved command in `savedArguments`.
+  private func restoreRequest(_ operation: UnsafeMutablePointer<Operation>) {
+    var parser = RequestParser()
+    let bytes = operation.pointee.request.readable
+    let request = bytes.slice(
+      operation.pointee.keyLength, bytes.count - operation.pointee.keyLength)
+    let outcome = parser.next(request, into: &savedArguments.pointee)
+    invariant(outcome == .request(length: request.count), "a saved request does not parse")
+  }
+
+  private func call(of operation: UnsafeMutablePointer<Operation>, _ access: Handler.Access)
+    -> KeyCall
+  {
+    KeyCall(
+      handler: operation.pointee.handler, access: access, database: operation.pointee.database,
+      slot: operation.pointee.slot, hash: operation.pointee.hash,
+      keyIndex: operation.pointee.handler.keyPosition, policy: operation.pointee.policy,
+      resp: operation.pointee.resp)
+  }
+
+  // MARK: Reading R copies
+
+  private mutating func beginRead(
+    _ index: Int, _ call: KeyCall, _ words: UnsafeMutablePointer<ArgumentList>
+  ) {
+    let operation = operations[index]
+    statistics.quorumReads &+= 1
+    let key = words.pointee[call.keyIndex]
+    let object = table.object(
+      database: call.database, slot: call.slot, hash: call.hash, key: key)
+    countHit(object)
+    // The reply of what is here; an owner that has a newer object makes another one.
+    _ = evaluator(words, operation.pointee.reply, call).run(call.handler, object)
+    operation.pointee.kind = .read
+    if call.handler == .get {
+      operation.pointee.request.append(key)
+      operation.pointee.keyLength = key.count
+    } else {
+      saveRequest(operation, words)
+    }
+    startAsking(index, object)
+  }
+
+  /// Takes the own copy as an answer and asks as many other owners as R wants.
+  private mutating func startAsking(_ index: Int, _ object: ObjectView?) {
+    let operation = operations[index]
+    operation.pointee.version = object?.version ?? .none
+    operation.pointee.quorum = Quorum(needed: policies[operation.pointee.policy].read)
+    if let rank = operation.pointee.rank(of: 0) {
+      operation.pointee.asked.insert(rank)
+      if liveness[0] == 2 || object != nil { _ = operation.pointee.quorum.answer(rank) }
+    }
+    askOwners(index, atLeast: 0)
+    operation.pointee.hedgeAt = monotonic + configuration.timing.hedge
+    hedges.append(
+      due: operation.pointee.hedgeAt, index: index, generation: operation.pointee.generation)
+    decideRead(index, operation.pointee.quorum.verdict)
+  }
+
+  /// Asks owners that have not been asked until R can be met, and at least `extra` of them.
+  private mutating func askOwners(_ index: Int, atLeast extra: Int) {
+    let operation = operations[index]
+    var extra = extra
+    for wanted in [UInt8(2), 1] {
+      for rank in 0..<operation.pointee.ownerCount {
+        let quorum = operation.pointee.quorum
+        let expected = quorum.answered.count + quorum.outstanding.count
+        guard expected < quorum.needed || extra > 0 else { return }
+        let peer = Int(operation.pointee.owners[rank])
+        guard peer != 0, liveness[peer] >= wanted, !operation.pointee.asked.contains(rank),
+          let output = peerOutput(peer)
+        else { continue }
+        extra -= 1
+        operation.pointee.asked.insert(rank)
+        operation.pointee.quorum.ask(rank)
+        output.pointee.appendRead(
+          operation.pointee.requestID, database: operation.pointee.database,
+          key: operation.pointee.key, held: operation.pointee.version, digest: digestHere(operation))
+      }
+    }
+  }
+
+  /// What tells one sibling set from another; 0 for other objects.
+  func digest(_ object: ObjectView?) -> UInt64 {
+    guard let object, object.isSiblings else { return 0 }
+    return hashKey(object.value, seed: 0x51b1) | 1
+  }
+
+  private func digestHere(_ operation: UnsafeMutablePointer<Operation>) -> UInt64 {
+    guard table.siblingSets > 0 else { return 0 }
+    return digest(
+      table.object(
+        database: operation.pointee.database, slot: operation.pointee.slot,
+        hash: operation.pointee.hash, key: operation.pointee.key))
+  }
+
+  @inline(__always)
+  mutating func answeredSame(_ operation: UnsafeMutablePointer<Operation>, from peer: Int) {
+    guard let rank = operation.pointee.rank(of: peer) else { return }
+    let verdict = operation.pointee.quorum.answer(rank)
+    decideRead(operation.pointee.index, verdict)
+  }
+
+  /// An owner holds less than the coordinator showed it, or, not filled yet, does not know.
+  mutating func answeredBehind(
+    _ operation: UnsafeMutablePointer<Operation>, from peer: Int, knows: Bool
+  ) {
+    guard let rank = operation.pointee.rank(of: peer) else { return }
+    if operation.pointee.version != .none { operation.pointee.stale.insert(rank) }
+    let index = operation.pointee.index
+    if knows {
+      decideRead(index, operation.pointee.quorum.answer(rank))
+    } else {
+      _ = operation.pointee.quorum.giveUp(rank)
+      askOwners(index, atLeast: 0)
+      decideRead(index, operation.pointee.quorum.verdict)
+    }
+  }
+
+  /// An owner holds more than the coordinator showed it: the own copy takes it in, and the reply is
+  /// made anew from what is newest.
+  mutating func answeredObject(
+    _ operation: UnsafeMutablePointer<Operation>, from peer: Int, _ incoming: ObjectView
+  ) {
+    guard let rank = operation.pointee.rank(of: peer) else { return }
+    let index = operation.pointee.index
+    let outcome = merge(
+      database: operation.pointee.database, slot: operation.pointee.slot,
+      hash: operation.pointee.hash, key: operation.pointee.key, incoming: incoming)
+    if outcome == .changed { statistics.readRepairs &+= 1 }
+    if incoming.version > operation.pointee.version || incoming.isSiblings {
+      // Whoever answered before holds less. The own copy has just been brought up to date.
+      operation.pointee.stale.bits |= operation.pointee.quorum.answered.bits
+      if let own = operation.pointee.rank(of: 0) { operation.pointee.stale.remove(own) }
+      operation.pointee.version = max(operation.pointee.version, incoming.version)
+      if operation.pointee.kind == .read, !operation.pointee.isDone, !sabotaged(.staleRead) {
+        showNewer(operation, incoming)
+      }
+      if incoming.isSiblings, digestHere(operation) != digest(incoming) {
+        operation.pointee.stale.insert(rank)
+      }
+    }
+    decideRead(index, operation.pointee.quorum.answer(rank))
+  }
+
+  private mutating func showNewer(
+    _ operation: UnsafeMutablePointer<Operation>, _ incoming: ObjectView
+  ) {
+    let call = call(of: operation, .read)
+    operation.pointee.reply.pointee.removeAll()
+    var shown: ObjectView? = incoming
+    if incoming.isSiblings {
+      shown = table.object(
+        database: call.database, slot: call.slot, hash: call.hash, key: operation.pointee.key)
+    }
+    if call.handler != .get { restoreRequest(operation) }
+    _ = evaluator(savedArguments, operation.pointee.reply, call).run(call.handler, shown)
+  }
+
+  private mutating func decideRead(_ index: Int, _ verdict: QuorumVerdict) {
+    let operation = operations[index]
+    if operation.pointee.isDone {
+      // A late answer: its owner is repaired, and with the last one the operation is over.
+      repairStale(index)
+      if operation.pointee.quorum.outstanding.isEmpty, case .none = operation.pointee.origin {
+        end(index)
+      }
+      return
+    }
+    switch verdict {
+    case .waiting: return
+    case .impossible: fail(index)
+    case .satisfied:
+      if operation.pointee.kind == .modify { return decide(index) }
+      repairStale(index)
+      deliver(index)
+    }
+  }
+
+  /// Sends the own copy to the owners that answered with less.
+  private mutating func repairStale(_ index: Int) {
+    let operation = operations[index]
+    guard !operation.pointee.stale.isEmpty else { return }
+    let stale = operation.pointee.stale
+    operation.pointee.stale = OwnerSet()
+    guard
+      let object = table.object(
+        database: operation.pointee.database, slot: operation.pointee.slot,
+        hash: operation.pointee.hash, key: operation.pointee.key)
+    else { return }
+    for rank in 0..<operation.pointee.ownerCount where stale.contains(rank) {
+      let peer = Int(operation.pointee.owners[rank])
+      guard peer != 0, let output = peerOutput(peer) else { continue }
+      statistics.readRepairs &+= 1
+      output.pointee.appendWrite(
+        RequestID(rawValue: 0), database: operation.pointee.database, key: operation.pointee.key,
+        object: object, wantsAnswer: false)
+    }
+  }
+
+  /// An answer is late: the next owner is asked, too.
+  mutating func hedge(_ index: Int) {
+    let operation = operations[index]
+    guard !operation.pointee.isDone, !operation.pointee.isWaiting,
+      operation.pointee.kind == .read || (operation.pointee.kind == .modify
+        && !operation.pointee.hasWritten)
+    else { return }
+    askOwners(index, atLeast: 1)
+  }
+
+  // MARK: Writing W copies
+
+  private mutating func beginWrite(
+    _ index: Int, _ call: KeyCall, _ words: UnsafeMutablePointer<ArgumentList>
+  ) {
+    let operation = operations[index]
+    guard canReach(operation, policies[call.policy].write) else { return refuse(index) }
+    let key = words.pointee[call.keyIndex]
+    operation.pointee.request.append(key)
+    operation.pointee.keyLength = key.count
+    if let version = evaluateAndPut(call, words, key, operation.pointee.reply) {
+      operation.pointee.version = version
+      spread(index)
+    } else {
+      deliver(index)
+    }
+  }
+
+  /// Whether that many owners, this node included, are alive.
+  private func canReach(_ operation: UnsafeMutablePointer<Operation>, _ needed: Int) -> Bool {
+    var alive = 0
+    for rank in 0..<operation.pointee.ownerCount
+    where liveness[Int(operation.pointee.owners[rank])] > 0 {
+      alive += 1
+    }
+    return alive >= needed
+  }
+
+  /// Sends the own copy, which has just been written, to the other owners and waits for W.
+  private mutating func spread(_ index: Int) {
+    let operation = operations[index]
+    statistics.quorumWrites &+= 1
+    operation.pointee.kind = .write
+    let needed = policies[operation.pointee.policy].write - (sabotaged(.earlyAnswer) ? 1 : 0)
+    operation.pointee.quorum = Quorum(needed: needed)
+    let key = operation.pointee.key
+    // With one copy in all a deletion leaves nothing to send.
+    if let object = table.object(
+      database: operation.pointee.database, slot: operation.pointee.slot,
+      hash: operation.pointee.hash, key: key)
+    {
+      send(operation, key, object)
+    }
+    let own = operation.pointee.rank(of: 0)
+    decideWrite(index, own.map { operation.pointee.quorum.answer($0) } ?? operation.pointee.quorum.verdict)
+  }
+
+  private mutating func send(
+    _ operation: UnsafeMutablePointer<Operation>, _ key: UnsafeRawBufferPointer,
+    _ object: ObjectView
+  ) {
+    var echo: LinkID?
+    if case .link(let link, _) = operation.pointee.origin { echo = link }
+    for rank in 0..<operation.pointee.ownerCount {
+      let peer = Int(operation.pointee.owners[rank])
+      guard peer != 0, let output = writeOutput(peer, echo: echo) else { continue }
+      operation.pointee.quorum.ask(rank)
+      output.pointee.appendWrite(
+        operation.pointee.requestID, database: operation.pointee.database, key: key,
+        object: object, wantsAnswer: true)
+    }
+  }
+
+  mutating func answeredWritten(
+    _ operation: UnsafeMutablePointer<Operation>, from peer: Int, _ status: WriteStatus,
+    _ stamp: Stamp
+  ) {
+    guard let rank = operation.pointee.rank(of: peer) else { return }
+    let index = operation.pointee.index
+    if status == .refused { return decideWrite(index, operation.pointee.quorum.giveUp(rank)) }
+    if status == .superseded {
+      // Seen before the next stamp is taken, so that the next write of this key is later.
+      _ = clock.observe(stamp, wallMilliseconds: wall, maximumSkew: maximumSkew)
+      if restamp(operation) { return }
+    }
+    decideWrite(index, operation.pointee.quorum.answer(rank))
+  }
+
+  /// An owner held a later version of the key, stamped by a clock ahead of this one. If nothing else
+  /// was written here meanwhile, the write gets a stamp above that version and goes out once more:
+  /// the client's write came after it in time, and an acknowledged write must not be lost to a skewed
+  /// clock.
+  private mutating func restamp(_ operation: UnsafeMutablePointer<Operation>) -> Bool {
+    guard !operation.pointee.isDone, !operation.pointee.wasRestamped,
+      let held = table.object(
+        database: operation.pointee.database, slot: operation.pointee.slot,
+        hash: operation.pointee.hash, key: operation.pointee.key),
+      held.version == operation.pointee.version, !held.isSiblings
+    else { return false }
+    operation.pointee.wasRestamped = true
+    operation.pointee.version = nextVersion()
+    guard
+      table.write(
+        database: operation.pointee.database, slot: operation.pointee.slot,
+        hash: operation.pointee.hash, key: operation.pointee.key,
+        version: operation.pointee.version, deadline: held.deadline, flags: held.flags.subtracting(.deadline),
+        valueLength: held.value.count, keeping: held.value.count) != nil
+    else { return false }
+    // Answers to the first round could be taken for the second's: it gets another id.
+    operation.pointee.generation &+= 1
+    deadlines.append(
+      due: monotonic + configuration.timing.operation, index: operation.pointee.index,
+      generation: operation.pointee.generation)
+    spread(operation.pointee.index)
+    return true
+  }
+
+  private mutating func decideWrite(_ index: Int, _ verdict: QuorumVerdict) {
+    let operation = operations[index]
+    if operation.pointee.isDone {
+      if operation.pointee.quorum.outstanding.isEmpty, case .none = operation.pointee.origin {
+        end(index)
+      }
+      return
+    }
+    switch verdict {
+    case .waiting: return
+    case .satisfied: deliver(index)
+    case .impossible: fail(index)
+    }
+  }
+
+  // MARK: Reading, deciding, writing
+
+  private mutating func beginModify(
+    _ index: Int, _ call: KeyCall, _ words: UnsafeMutablePointer<ArgumentList>
+  ) {
+    let operation = operations[index]
+    operation.pointee.kind = .modify
+    guard canReach(operation, policies[call.policy].write) else { return refuse(index) }
+    saveRequest(operation, words)
+    let key = operation.pointee.key
+    let object = table.object(
+      database: call.database, slot: call.slot, hash: call.hash, key: key)
+    if !operation.pointee.ignoresLocks {
+      locks[call.hash] = [index]
+      operation.pointee.holdsLock = true
+    }
+    startAsking(index, object)
+  }
+
+  /// R copies are merged into the own one: evaluate on it, and write what comes of that.
+  private mutating func decide(_ index: Int) {
+    let operation = operations[index]
+    repairStale(index)
+    restoreRequest(operation)
+    let call = call(of: operation, .modify)
+    operation.pointee.hasWritten = true
+    let isWritable = canReach(operation, policies[operation.pointee.policy].write)
+    guard isWritable else {
+      unlock(index)
+      return refuse(index)
+    }
+    let version = evaluateAndPut(
+      call, savedArguments, operation.pointee.key, operation.pointee.reply)
+    if let version {
+      operation.pointee.version = version
+      spread(index)
+    } else {
+      deliver(index)
+    }
+    unlock(index)
+  }
+
+  /// Lets the next operation on the key go on.
+  mutating func unlock(_ index: Int) {
+    let operation = operations[index]
+    guard operation.pointee.holdsLock else { return }
+    operation.pointee.holdsLock = false
+    unlock(hash: operation.pointee.hash)
+  }
+
+  mutating func unlock(hash: UInt64) {
+    guard var waiting = locks.removeValue(forKey: hash) else { return }
+    waiting.removeFirst()
+    // All of them start anew in order; one that locks again takes the rest behind it.
+    for next in waiting {
+      let operation = operations[next]
+      guard operation.pointee.isTaken, operation.pointee.isWaiting else { continue }
+      operation.pointee.isWaiting = false
+      if operation.pointee.kind == .gather {
+        startLocked(next)
+        continue
+      }
+      restoreRequest(operation)
+      let handler = operation.pointee.handler
+      var access = handler.access
+      if handler == .set, setReads(savedArguments) { access = .modify }
+      operation.pointee.reply.pointee.removeAll()
+      begin(next, call(of: operation, access), savedArguments)
+    }
+  }
+
+  // MARK: Ends
+
+  /// The reply is ready: it goes to whoever asked.
+  mutating func deliver(_ index: Int) {
+    let operation = operations[index]
+    operation.pointee.isDone = true
+    let origin = operation.pointee.origin
+    switch origin {
+    case .session(let id):
+      guard let session = session(id) else { return release(index) }
+      session.pointee.inFlight -= 1
+      if operation.pointee.isForward { session.pointee.forwardsInFlight -= 1 }
+      if operation.pointee.isSilent { operation.pointee.reply.pointee.removeAll() }
+      let head = session.pointee.queue.head.operation
+      if head == Int32(index) { drainQueue(id.index) }
+    case .link(let link, let request):
+      if let output = linkOutput(link) {
+        output.pointee.appendReply(request, operation.pointee.reply.pointee.readable)
+      }
+      release(index)
+    case .parent(let parent, let position):
+      let bytes = operation.pointee.reply.pointee.bytes
+      release(index)
+      partArrived(parent, position, bytes)
+    case .none:
+      release(index)
+    }
+  }
+
+  /// Nothing was applied, and the client may try again.
+  private mutating func refuse(_ index: Int) {
+    statistics.noReplicas += 1
+    countError("NOREPLICAS")
+    let operation = operations[index]
+    operation.pointee.reply.pointee.removeAll()
+    operation.pointee.reply.pointee.appendError(NodeCore.noReplicasText)
+    deliver(index)
+  }
+
+  /// No quorum in time, or too few owners left that could answer.
+  mutating func fail(_ index: Int) {
+    let operation = operations[index]
+    operation.pointee.reply.pointee.removeAll()
+    switch operation.pointee.kind {
+    case .read, .modify:
+      unlock(index)
+      refuse(index)
+    case .write:
+      let quorum = operation.pointee.quorum
+      failWrite(index, "\(quorum.answered.count) of \(quorum.needed)")
+    case .forward:
+      let policy = policies[operation.pointee.policy]
+      if operation.pointee.handler.access == .read {
+        refuse(index)
+      } else {
+        failWrite(index, "0 of \(policy.write)")
+      }
+    case .query:
+      refuse(index)
+    case .gather:
+      failGather(index)
+    }
+  }
+
+  private mutating func failWrite(_ index: Int, _ counts: String) {
+    statistics.noQuorum += 1
+    countError("NOQUORUM")
+    let operation = operations[index]
+    operation.pointee.reply.pointee.appendError(
+      "NOQUORUM \(counts) acknowledged; the write may have been applied")
+    deliver(index)
+  }
+
+  /// Fails what is due, and hedges what is late.
+  mutating func runDeadlines() {
+    while let due = hedges.popDue(at: monotonic) {
+      let operation = operations[due.index]
+      if operation.pointee.isTaken, operation.pointee.generation == due.generation {
+        hedge(due.index)
+      }
+    }
+    while let due = deadlines.popDue(at: monotonic) {
+      let operation = operations[due.index]
+      guard operation.pointee.isTaken, operation.pointee.generation == due.generation else {
+        continue
+      }
+      expire(due.index)
+    }
+  }
+
+  private mutating func expire(_ index: Int) {
+    let operation = operations[index]
+    if operation.pointee.isDone {
+      // Late answers did not come; the reply itself may still wait for its turn.
+      if case .none = operation.pointee.origin { end(index) }
+      return
+    }
+    if operation.pointee.isWaiting {
+      operation.pointee.isWaiting = false
+      locks[operation.pointee.hash]?.removeAll { $0 == index }
+      return refuse(index)
+    }
+    fail(index)
+  }
+
+  /// A peer is gone: whatever waits for its answer stops waiting.
+  mutating func abandon(peer: Int) {
+    for index in 0..<operations.end {
+      let operation = operations[index]
+      guard operation.pointee.isTaken, !operation.pointee.isWaiting else { continue }
+      switch operation.pointee.kind {
+      case .forward, .query:
+        if !operation.pointee.isDone, operation.pointee.target == peer { fail(index) }
+      case .read, .modify, .write:
+        guard let rank = operation.pointee.rank(of: peer),
+          operation.pointee.quorum.outstanding.contains(rank)
+        else { continue }
+        let verdict = operation.pointee.quorum.giveUp(rank)
+        if operation.pointee.kind == .write {
+          decideWrite(index, verdict)
+        } else {
+          if !operation.pointee.isDone { askOwners(index, atLeast: 0) }
+          decideRead(index, operation.pointee.quorum.verdict)
+        }
+      case .gather:
+        continue
+      }
+    }
+  }
+
+  // MARK: Forwarding
+
+  /// Sends a command on one key whole to an owner.
+  mutating func forward(
+    _ index: Int, _ call: KeyCall, _ words: UnsafeMutablePointer<ArgumentList>, to peer: Int
+  ) {
+    let operation = operations[index]
+    describe(operation, call)
+    statistics.forwards &+= 1
+    operation.pointee.kind = .forward
+    operation.pointee.isForward = true
+    operation.pointee.target = peer
+    guard let output = peerOutput(peer) else { return fail(index) }
+    scratch.pointee.removeAll()
+    NodeCore.appendRequest(words, to: &scratch.pointee)
+    output.pointee.appendForward(
+      operation.pointee.requestID, database: call.database, resp: call.resp,
+      request: scratch.pointee.readable)
+  }
+
+  mutating func answeredForward(
+    _ operation: UnsafeMutablePointer<Operation>, _ reply: UnsafeRawBufferPointer
+  ) {
+    guard operation.pointee.kind == .forward, !operation.pointee.isDone else { return }
+    operation.pointee.reply.pointee.append(reply)
+    deliver(operation.pointee.index)
+  }
+}

@@ -1,0 +1,276 @@
+import Primitives
+import RESP
+
+extension NodeCore {
+  // MARK: Coming and going
+
+  mutating func openSession(
+    _ address: String, _ localAddress: String, _ descriptor: Int32
+  ) -> SessionID? {
+    guard let index = sessions.take() else { return nil }
+    let session = sessions[index]
+    session.pointee.open()
+    session.pointee.id = nextClientID
+    session.pointee.address = address
+    session.pointee.localAddress = localAddress
+    session.pointee.descriptor = descriptor
+    session.pointee.openedAt = monotonic
+    session.pointee.lastActive = monotonic
+    nextClientID += 1
+    statistics.connections += 1
+    return SessionID(index: index, generation: session.pointee.generation)
+  }
+
+  /// The session, if it is still the same.
+  @inline(__always)
+  func session(_ id: SessionID) -> UnsafeMutablePointer<Session>? {
+    let session = sessions[id.index]
+    return session.pointee.generation == id.generation && session.pointee.isOpen ? session : nil
+  }
+
+  mutating func closeSession(_ id: SessionID) {
+    guard let session = session(id) else { return }
+    for index in session.pointee.queue.operations {
+      operations[index].pointee.origin = .none
+      if operations[index].pointee.isDone { release(index) }
+    }
+    session.pointee.queue.removeAll()
+    session.pointee.isOpen = false
+    session.pointee.input = ByteBuffer()
+    session.pointee.output.pointee = ByteBuffer()
+    sessions.free(id.index)
+  }
+
+  mutating func halfClose(_ id: SessionID) {
+    guard let session = session(id) else { return }
+    session.pointee.flags.insert(.halfClosed)
+    closeIfFinished(id.index)
+  }
+
+  /// Closes a session that will have nothing more to say.
+  private mutating func closeIfFinished(_ index: Int) {
+    let session = sessions[index]
+    let isOver =
+      session.pointee.flags.contains(.closing)
+      || (session.pointee.flags.contains(.halfClosed)
+        && !session.pointee.flags.contains(.stalled))
+    guard isOver, session.pointee.queue.isEmpty, !session.pointee.flags.contains(.closeAsked)
+    else { return }
+    session.pointee.flags.insert(.closeAsked)
+    actions.append(
+      .closeSession(SessionID(index: index, generation: session.pointee.generation)))
+  }
+
+  /// Takes no more of this client and closes it behind its replies.
+  mutating func closeAfterReplies(_ index: Int) {
+    sessions[index].pointee.flags.insert(.closing)
+    closeIfFinished(index)
+  }
+
+  mutating func closeIdleSessions() {
+    let seconds = UInt64(parameters.number("timeout"))
+    guard seconds > 0 else { return }
+    for index in 0..<sessions.end where sessions[index].pointee.isOpen {
+      let session = sessions[index]
+      if session.pointee.queue.isEmpty, monotonic - session.pointee.lastActive > seconds * 1_000_000
+      {
+        closeAfterReplies(index)
+      }
+    }
+  }
+
+  // MARK: Requests
+
+  /// Takes all of `bytes`: runs the requests in them and keeps what is left of an incomplete one.
+  mutating func receive(_ id: SessionID, _ bytes: UnsafeRawBufferPointer) {
+    guard let session = session(id) else { return }
+    statistics.inputBytes &+= bytes.count
+    session.pointee.lastActive = monotonic
+    if session.pointee.flags.contains(.closing) { return }
+    if _fastPath(session.pointee.input.isEmpty && !session.pointee.flags.contains(.stalled)) {
+      let taken = run(id.index, bytes)
+      if taken < bytes.count { keep(id.index, bytes.slice(taken, bytes.count &- taken)) }
+    } else {
+      keep(id.index, bytes)
+      if !session.pointee.flags.contains(.stalled) { runKept(id.index) }
+    }
+    afterRequests(id.index)
+  }
+
+  @inline(__always)
+  private mutating func afterRequests(_ index: Int) {
+    let session = sessions[index]
+    markDirty(index)
+    if _slowPath(!session.pointee.flags.isDisjoint(with: [.closing, .halfClosed])) {
+      closeIfFinished(index)
+    }
+  }
+
+  private mutating func keep(_ index: Int, _ bytes: UnsafeRawBufferPointer) {
+    let session = sessions[index]
+    session.pointee.input.append(bytes)
+    if session.pointee.input.count > Limits.queryBufferBytes {
+      log(.warning, "client id=\(session.pointee.id) exceeds client-query-buffer-limit; closing it")
+      closeAfterReplies(index)
+    }
+    setReading(index)
+  }
+
+  /// Runs what was kept, and drops it as far as it was taken.
+  private mutating func runKept(_ index: Int) {
+    let session = sessions[index]
+    guard session.pointee.input.count >= session.pointee.parser.bytesNeeded else { return }
+    let taken = run(index, session.pointee.input.readable)
+    session.pointee.input.consume(taken)
+    session.pointee.input.shrink(keeping: Limits.idleBufferBytes)
+    setReading(index)
+  }
+
+  /// A stalled connection is not read beyond a limit.
+  private mutating func setReading(_ index: Int) {
+    let session = sessions[index]
+    let flags = session.pointee.flags
+    let tooMuch =
+      flags.contains(.stalled) && session.pointee.input.count > Limits.stalledInputBytes
+    guard tooMuch != flags.contains(.paused) else { return }
+    if tooMuch {
+      session.pointee.flags.insert(.paused)
+    } else {
+      session.pointee.flags.remove(.paused)
+    }
+    let id = SessionID(index: index, generation: session.pointee.generation)
+    actions.append(.setReading(id, !tooMuch))
+  }
+
+  /// Runs the requests at the front of `bytes`; returns how many bytes they took.
+  @inline(__always)
+  private mutating func run(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> Int {
+    let session = sessions[index]
+    var at = 0
+    while at < bytes.count {
+      let outcome = session.pointee.parser.next(
+        bytes.slice(at, bytes.count &- at), into: &arguments.pointee)
+      switch outcome {
+      case .request(let length):
+        if arguments.pointee.count > 0 {
+          guard execute(index) else { return at }
+          if _slowPath(session.pointee.flags.contains(.closing)) { return bytes.count }
+        }
+        at &+= length
+      case .incomplete:
+        return at
+      case .malformed(let error):
+        protocolError(index, error)
+        return bytes.count
+      }
+    }
+    return at
+  }
+
+  private mutating func protocolError(_ index: Int, _ error: ProtocolError) {
+    log(.verbose, "protocol error of client id=\(sessions[index].pointee.id): \(error.text)")
+    statistics.errors += 1
+    let reply = beginReply(index)
+    reply.buffer.pointee.appendError("ERR Protocol error: " + error.text)
+    endReply(index, reply)
+    closeAfterReplies(index)
+  }
+
+  // MARK: Replies
+
+  /// Where the next reply of a session goes, and how long that buffer was before.
+  struct OpenReply {
+    var buffer: UnsafeMutablePointer<ByteBuffer>
+    var start: Int
+  }
+
+  @inline(__always)
+  mutating func beginReply(_ index: Int) -> OpenReply {
+    let session = sessions[index]
+    let buffer =
+      _fastPath(session.pointee.queue.isEmpty)
+      ? session.pointee.output : session.pointee.queue.staged
+    return OpenReply(buffer: buffer, start: buffer.pointee.count)
+  }
+
+  /// Ends a reply: it is dropped when the client wants none, and queued behind waiting ones.
+  @inline(__always)
+  mutating func endReply(_ index: Int, _ reply: OpenReply) {
+    let session = sessions[index]
+    if _slowPath(!session.pointee.flags.isDisjoint(with: [.silent, .skipThis])) {
+      reply.buffer.pointee.truncate(to: reply.start)
+    }
+    if _slowPath(!session.pointee.queue.isEmpty) {
+      session.pointee.queue.noteStaged(reply.buffer.pointee.count - reply.start)
+    }
+  }
+
+  @inline(__always)
+  mutating func markDirty(_ index: Int) {
+    let session = sessions[index]
+    if !session.pointee.flags.contains(.dirty), !session.pointee.output.pointee.isEmpty {
+      session.pointee.flags.insert(.dirty)
+      dirtySessions.append(
+        SessionID(index: index, generation: session.pointee.generation))
+      if _slowPath(session.pointee.output.pointee.count > Limits.clientOutputBytes) { overflowed(index) }
+    }
+  }
+
+  private mutating func overflowed(_ index: Int) {
+    log(.warning, "client id=\(sessions[index].pointee.id) reads too slowly; closing it")
+    sessions[index].pointee.output.pointee.removeAll()
+    closeAfterReplies(index)
+  }
+
+  /// Moves replies that are ready and next in order to the output.
+  mutating func drainQueue(_ index: Int) {
+    let session = sessions[index]
+    while !session.pointee.queue.isEmpty {
+      let head = session.pointee.queue.head
+      if head.operation < 0 {
+        session.pointee.output.pointee.append(session.pointee.queue.staged.pointee.readable.slice(0, head.bytes))
+        session.pointee.queue.staged.pointee.consume(head.bytes)
+      } else {
+        let operation = operations[Int(head.operation)]
+        guard operation.pointee.isDone else { break }
+        session.pointee.output.pointee.append(operation.pointee.reply.pointee.readable)
+        release(Int(head.operation))
+      }
+      session.pointee.queue.removeFirst()
+    }
+    markDirty(index)
+    if session.pointee.inFlight == 0 {
+      session.pointee.localKeys = 0
+      session.pointee.forwardedKeys = 0
+    }
+    if session.pointee.flags.contains(.stalled) { resumeLater(index) }
+    closeIfFinished(index)
+  }
+
+  private mutating func resumeLater(_ index: Int) {
+    let session = sessions[index]
+    guard !session.pointee.flags.contains(.resuming) else { return }
+    session.pointee.flags.insert(.resuming)
+    resuming.append(SessionID(index: index, generation: session.pointee.generation))
+  }
+
+  /// Goes on with the sessions whose way may be free now.
+  mutating func resumeSessions() {
+    guard !resuming.isEmpty else { return }
+    var list: [SessionID] = []
+    swap(&list, &resuming)
+    for id in list {
+      guard let session = session(id) else { continue }
+      session.pointee.flags.remove([.resuming, .stalled])
+      if session.pointee.flags.contains(.closing) { continue }
+      runKept(id.index)
+      afterRequests(id.index)
+    }
+  }
+
+  /// The running command has to wait; it is shown again later.
+  mutating func stall(_ index: Int) -> Bool {
+    sessions[index].pointee.flags.insert(.stalled)
+    return false
+  }
+}

@@ -1,0 +1,139 @@
+import Keyspaces
+import Objects
+import Placement
+import Primitives
+import Storage
+
+extension NodeCore {
+  /// How often links are checked, in microseconds.
+  private static let tickInterval: UInt64 = 20_000
+  /// Keys whose deadline passed that one step of the expiry cycle takes at most.
+  private static let expiryBatch = 512
+  /// Slots that one step looks at: a full round takes 16 steps.
+  private static let expirySlots = 1024
+
+  /// Goes on with what waited for this round's events, then with what is due.
+  mutating func finishTick() {
+    resumeSessions()
+    runDeadlines()
+    if monotonic >= timers.tick {
+      timers.tick = monotonic + NodeCore.tickInterval
+      checkLinks()
+      dialMissing()
+      stepRefill()
+      sampler.sample(statistics.commands, at: monotonic)
+      peakBytes = max(peakBytes, table.bytes)
+    }
+    if monotonic >= timers.gossip {
+      timers.gossip = monotonic + configuration.timing.gossip
+      gossip()
+    }
+    if monotonic >= timers.expiry {
+      timers.expiry = monotonic + configuration.timing.expiry
+      expireDue()
+      reapTombstones()
+    }
+    resumeSessions()
+  }
+
+  /// A lone node without deadlines wakes for the expiry cycle only.
+  var nextDue: UInt64 {
+    var due = min(timers.gossip, timers.expiry)
+    if !isAlone || !seedLinks.isEmpty || links.count > 0 { due = min(due, timers.tick) }
+    return min(due, deadlines.nextDue, hedges.nextDue)
+  }
+
+  // MARK: Expiry
+
+  /// One step of the active cycle: objects whose deadline passed give their memory back. With one
+  /// copy they go; with more their version stays as a tombstone, so that a stale copy of an older
+  /// value can't come back.
+  private mutating func expireDue() {
+    var left = NodeCore.expiryBatch
+    for database in 0..<table.databases where table.deadlineCount(database: database) > 0 {
+      for step in 0..<NodeCore.expirySlots where left > 0 {
+        let slot = (timers.expirySlot + step) % Slot.count
+        let due = table.dueKeys(database: database, slot: slot, now: wall, limit: left)
+        left -= due.count
+        for key in due { expire(database, slot, key) }
+      }
+    }
+    timers.expirySlot = (timers.expirySlot + NodeCore.expirySlots) % Slot.count
+  }
+
+  private mutating func expire(_ database: Int, _ slot: Int, _ key: [UInt8]) {
+    key.withUnsafeBytes { key in
+      let hash = table.hash(key)
+      statistics.expired += 1
+      if policies[keyspaceMap.index(for: key)].copies == 1 {
+        table.remove(database: database, slot: slot, hash: hash, key: key)
+        return
+      }
+      guard
+        let object = table.object(database: database, slot: slot, hash: hash, key: key),
+        !object.isSiblings
+      else { return }
+      _ = table.write(
+        database: database, slot: slot, hash: hash, key: key, version: object.version,
+        deadline: object.deadline, flags: .tombstone, valueLength: 0)
+    }
+  }
+
+  /// One step over the slots: tombstones older than `tombstone-ttl` go.
+  private mutating func reapTombstones() {
+    let age = UInt64(parameters.number("tombstone-ttl")) * 1000
+    for database in 0..<table.databases where table.tombstoneCount(database: database) > 0 {
+      for step in 0..<NodeCore.expirySlots {
+        let slot = (timers.reapSlot + step) % Slot.count
+        let total = table.totalCount(database: database, slot: slot)
+        guard total > table.liveCount(database: database, slot: slot) else { continue }
+        var reaped = 0
+        let now = wall
+        table.sweep(database: database, slot: slot) { walked in
+          let since = max(walked.object.version.stamp.milliseconds, walked.object.deadline)
+          guard walked.object.isTombstone, since + age <= now else { return .keep }
+          reaped += 1
+          return .remove
+        }
+        statistics.tombstonesReaped += reaped
+      }
+    }
+    timers.reapSlot = (timers.reapSlot + NodeCore.expirySlots) % Slot.count
+  }
+
+  // MARK: The end
+
+  mutating func drain() -> Bool {
+    isDraining = true
+    for index in 0..<sessions.end where sessions[index].pointee.isOpen {
+      if sessions[index].pointee.queue.isEmpty { closeAfterReplies(index) }
+    }
+    return operations.count == 0
+  }
+
+  // MARK: Tests
+
+  /// Every object in canonical form: what is dead by time counts as without its value.
+  func snapshot(at now: UInt64) -> [(database: Int, key: [UInt8], object: [UInt8])] {
+    var result: [(database: Int, key: [UInt8], object: [UInt8])] = []
+    for database in 0..<table.databases {
+      for slot in 0..<Slot.count where table.totalCount(database: database, slot: slot) > 0 {
+        _ = table.walk(database: database, slot: slot, from: .start, count: .max) { walked in
+          var object = walked.object
+          if !object.isSiblings, object.live(at: now) == nil {
+            object.flags = .tombstone
+            object.value = UnsafeRawBufferPointer(start: nil, count: 0)
+          }
+          var bytes = ByteBuffer()
+          object.encode(to: &bytes)
+          result.append((database, Array(walked.key), bytes.bytes))
+        }
+      }
+    }
+    return result.sorted { ($0.database, $0.key.hexText) < ($1.database, $1.key.hexText) }
+  }
+}
+
+extension [UInt8] {
+  fileprivate var hexText: String { map { String(UInt16($0) + 256, radix: 16) }.joined() }
+}

@@ -1,0 +1,267 @@
+import Commands
+import Coordination
+import Keyspaces
+import Membership
+import Objects
+import PeerProtocol
+import Placement
+import Primitives
+import RESP
+import Storage
+
+/// A keyspace's policy with the words resolved for the present number of members.
+struct ResolvedPolicy {
+  var copies = 1
+  var write = 1
+  var read = 1
+  var conflict = ConflictRule.lww
+  var blindWrite = BlindWrite.overwrite
+  var ttl: UInt64 = 0
+  /// One copy, here, and no answer to wait for: nothing but this node takes part.
+  var isLocal = false
+}
+
+/// Whether data commands are taken.
+enum ClusterState: Equatable {
+  case ok
+  /// Seeds are given and none has answered yet.
+  case forming
+}
+
+/// The state of a node. Methods are in the extensions, one file an aspect.
+struct NodeCore: ~Copyable {
+  let configuration: NodeConfiguration
+  var now: Instant
+  let startedAt: Instant
+  var generator: SeededGenerator
+  var clock = HybridClock()
+  let actor: Actor
+
+  // Words
+  let commandTable: CommandTable
+  let commandIndex: CommandIndex
+  let slotHasher = SlotHasher()
+  var parameters: ParameterStore
+  var settings: KeyspaceSettings
+  var keyspaceMap: KeyspaceMap
+  var policies: UnsafeMutablePointer<ResolvedPolicy>
+  /// Milliseconds; what `max-clock-skew` says.
+  var maximumSkew: UInt64 = 500
+  var logLevel = LogLevel.notice
+
+  // Machines
+  var table: Table
+  var members: MemberTable
+  var ring: Ring
+  /// Counts the changes of ring and liveness: two commands of one epoch go the same way.
+  var routeEpoch = 1
+  var clusterState = ClusterState.ok
+  /// This node alone: the usual case of one node, kept apart for speed.
+  var isAlone = true
+
+  // Peers; index 0 is this node
+  var peers: Slab<Peer>
+  var links: Slab<Link>
+  /// By peer index: 0 down, 1 up, 2 up and filled.
+  let liveness: UnsafeMutablePointer<UInt8>
+  var seedLinks: [Endpoint: UInt64] = [:]
+
+  // Clients
+  var sessions: Slab<Session>
+  var nextClientID = 1
+
+  // What waits
+  var operations: Slab<Operation>
+  /// Operations by their deadline; all wait equally long, so the order of starts is that of ends.
+  var deadlines = DeadlineQueue()
+  var hedges = DeadlineQueue()
+  /// Hash of a key → the operation that holds it, and those that wait for it in order.
+  var locks: [UInt64: [Int]] = [:]
+  var resuming: [SessionID] = []
+  /// The transfer that fills this node's memory after a start; nil when it is filled.
+  var refill: Refill?
+
+  // What the shell takes
+  var actions: [Action] = []
+  var dirtySessions: [SessionID] = []
+  var dirtyLinks: [LinkID] = []
+
+  // Scratch
+  let arguments: UnsafeMutablePointer<ArgumentList>
+  let savedArguments: UnsafeMutablePointer<ArgumentList>
+  let childArguments: UnsafeMutablePointer<ArgumentList>
+  let scratch: UnsafeMutablePointer<ByteBuffer>
+  let replyScratch: UnsafeMutablePointer<ByteBuffer>
+
+  var statistics = NodeStatistics()
+  var errorCounts: [String: Int] = [:]
+  var peakBytes = 0
+  var timers = Timers()
+  var isDraining = false
+  var sampler = OperationsSampler()
+
+  init(_ configuration: NodeConfiguration, now: Instant) {
+    self.configuration = configuration
+    self.now = now
+    startedAt = now
+    generator = SeededGenerator(seed: configuration.randomSeed)
+    actor = configuration.actor
+    commandTable = CommandTable()
+    commandIndex = CommandIndex(commandTable)
+    parameters = configuration.parameters
+    settings = KeyspaceSettings(databases: configuration.databases)
+    keyspaceMap = KeyspaceMap(["default": Keyspace()])
+    policies = .allocate(capacity: 1)
+    policies.initialize(to: ResolvedPolicy())
+    table = Table(
+      databases: configuration.databases, slots: Slot.count, seed: configuration.randomSeed ^ 0x7ab1e)
+    let own = Member(
+      id: configuration.id, actor: configuration.actor, incarnation: configuration.incarnation,
+      host: configuration.host, port: configuration.port, peerPort: configuration.peerPort,
+      name: configuration.name, zone: configuration.zone, weight: configuration.weight,
+      isFilled: true)
+    members = MemberTable(own: own)
+    ring = Ring([RingMember(id: configuration.id, index: 0)])
+    peers = Slab(limit: Limits.members) { _ in Peer() }
+    links = Slab(limit: Limits.members * 3) { _ in Link() }
+    liveness = .allocate(capacity: Limits.members)
+    liveness.initialize(repeating: 0, count: Limits.members)
+    sessions = Slab(limit: 1 << 20) { _ in Session() }
+    operations = Slab(limit: Limits.pendingOperations) { Operation(index: $0) }
+    arguments = .allocate(capacity: 1)
+    arguments.initialize(to: ArgumentList())
+    savedArguments = .allocate(capacity: 1)
+    savedArguments.initialize(to: ArgumentList())
+    childArguments = .allocate(capacity: 1)
+    childArguments.initialize(to: ArgumentList())
+    scratch = .allocate(capacity: 1)
+    scratch.initialize(to: ByteBuffer())
+    replyScratch = .allocate(capacity: 1)
+    replyScratch.initialize(to: ByteBuffer())
+  }
+
+  deinit {
+    policies.deallocate()
+    liveness.deallocate()
+    for list in [arguments, savedArguments, childArguments] {
+      list.deinitialize(count: 1)
+      list.deallocate()
+    }
+    for buffer in [scratch, replyScratch] {
+      buffer.deinitialize(count: 1)
+      buffer.deallocate()
+    }
+  }
+
+  /// Unix milliseconds of this tick.
+  @inline(__always) var wall: UInt64 { now.wallMilliseconds }
+  @inline(__always) var monotonic: UInt64 { now.monotonicMicroseconds }
+
+  /// A stamp for a write of this node.
+  @inline(__always)
+  mutating func nextVersion() -> Version {
+    Version(stamp: clock.next(wallMilliseconds: wall), actor: actor)
+  }
+
+  mutating func log(_ level: LogLevel, _ text: String) {
+    if level >= logLevel { actions.append(.log(level, text)) }
+  }
+
+  // MARK: Policies
+
+  /// Resolves every keyspace anew: after a setting or the number of members changed.
+  mutating func resolvePolicies() {
+    let keyspaces = settings.keyspaces()
+    keyspaceMap = KeyspaceMap(keyspaces)
+    let memberCount = members.joined.count
+    isAlone = memberCount == 1
+    policies.deallocate()
+    policies = .allocate(capacity: keyspaceMap.keyspaces.count)
+    for (index, keyspace) in keyspaceMap.keyspaces.enumerated() {
+      var policy = ResolvedPolicy()
+      policy.copies = min(keyspace.copies, memberCount)
+      policy.write = keyspace.write.resolved(copies: policy.copies)
+      policy.read = keyspace.read.resolved(copies: policy.copies)
+      policy.conflict = keyspace.conflict
+      policy.blindWrite = keyspace.blindWrite
+      policy.ttl = keyspace.ttl * 1000
+      policy.isLocal = isAlone && policy.write == 1 && policy.read == 1
+      (policies + index).initialize(to: policy)
+    }
+  }
+
+  func settingsText() -> String {
+    settings.registers.map { "\($0.name)=\($0.value)@\($0.version.stamp.rawValue)" }
+      .joined(separator: ";")
+  }
+}
+
+/// When the periodic work is next due, in monotonic microseconds.
+struct Timers {
+  var tick: UInt64 = 0
+  var gossip: UInt64 = 0
+  var expiry: UInt64 = 0
+  var reap: UInt64 = 0
+  var expirySlot = 0
+  var reapSlot = 0
+}
+
+/// Operations a second over the last 16 samples, as in Redis's INFO.
+struct OperationsSampler {
+  private var samples = Array(repeating: 0, count: 16)
+  private var at = 0
+  private var lastTime: UInt64 = 0
+  private var lastCount = 0
+
+  mutating func sample(_ count: Int, at time: UInt64) {
+    let elapsed = time - lastTime
+    guard elapsed >= 100_000 else { return }
+    if lastTime != 0 { samples[at] = (count - lastCount) * 1_000_000 / Int(elapsed) }
+    at = (at + 1) % samples.count
+    lastTime = time
+    lastCount = count
+  }
+
+  var perSecond: Int { samples.reduce(0, +) / samples.count }
+}
+
+/// Waiting operations in the order in which they were put in.
+struct DeadlineQueue {
+  private var entries: [(due: UInt64, index: Int, generation: UInt16)] = []
+  private var first = 0
+
+  @inline(__always) var isEmpty: Bool { first == entries.count }
+  var nextDue: UInt64 { isEmpty ? .max : entries[first].due }
+
+  @inline(__always)
+  mutating func append(due: UInt64, index: Int, generation: UInt16) {
+    entries.append((due, index, generation))
+  }
+
+  /// The first entry when it is due.
+  mutating func popDue(at now: UInt64) -> (index: Int, generation: UInt16)? {
+    guard first < entries.count, entries[first].due <= now else { return nil }
+    let entry = entries[first]
+    removeFirst()
+    return (entry.index, entry.generation)
+  }
+
+  /// Drops entries at the front whose operation is over.
+  @inline(__always)
+  mutating func dropEnded(_ isOver: (Int, UInt16) -> Bool) {
+    while first < entries.count, isOver(entries[first].index, entries[first].generation) {
+      removeFirst()
+    }
+  }
+
+  private mutating func removeFirst() {
+    first += 1
+    if first == entries.count {
+      entries.removeAll(keepingCapacity: true)
+      first = 0
+    } else if first >= 4096, first * 2 >= entries.count {
+      entries.removeFirst(first)
+      first = 0
+    }
+  }
+}

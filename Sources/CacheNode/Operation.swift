@@ -1,0 +1,173 @@
+import Coordination
+import Objects
+import PeerProtocol
+import Primitives
+
+// # Operations
+//
+// What waits for other nodes. The states:
+//
+//     read      asked R-1 owners ──same/behind/object──▶ R answered ─▶ reply ─▶ lingers for late
+//     write     merged here, sent ──written───────────▶ W answered ─▶ reply ─▶ lingers for late
+//     modify    holds the key's lock, reads as above ─▶ evaluates ─▶ writes as above
+//     forward   sent whole to an owner ──reply────────▶ reply
+//     gather    waits for its children: the parts of MGET, MSET, DEL, DBSIZE, …
+//     query     asked one node about its part ──answer─▶ gather
+//
+// Each can fail: its deadline passes, or the links it depends on close. A failed read applied
+// nothing, which `-NOREPLICAS` says; a failed write or forward may have: `-NOQUORUM`.
+//
+// Operations live in a slab and keep their buffers, so that a quorum GET or SET allocates nothing
+// once the slab is warm. Its place and a 16-bit generation are the request's id on the wire.
+
+enum OperationKind: UInt8 {
+  case read, write, modify, forward, gather, query
+}
+
+/// Who gets the reply.
+enum Origin {
+  case session(SessionID)
+  /// A node that forwarded the command.
+  case link(LinkID, RequestID)
+  /// Part `position` of a gather.
+  case parent(Int, position: Int)
+  /// Delivered, or nobody.
+  case none
+}
+
+struct Operation: ~Copyable {
+  let index: Int
+  var generation: UInt16 = 0
+  var isTaken = false
+  var kind = OperationKind.read
+  var isDone = false
+  var origin = Origin.none
+  var handler = Handler.get
+  var database = 0
+  var resp: UInt8 = 2
+  var slot = 0
+  var policy = 0
+  var hash: UInt64 = 0
+  var quorum = Quorum(needed: 1)
+  /// Peer indices of the slot's owners at the start, by rank.
+  var owners = InlineArray<7, UInt16>(repeating: 0)
+  var ownerCount = 0
+  /// Owners that answered with less than the best version.
+  var stale = OwnerSet()
+  /// Owners that have been asked for this read at all.
+  var asked = OwnerSet()
+  /// Monotonic microseconds.
+  var deadline: UInt64 = 0
+  var hedgeAt: UInt64 = 0
+  /// The version that the reply shows (read) or that was stamped (write).
+  var version = Version.none
+  /// The connection's keys filter has this operation among the forwarded ones.
+  var isForward = false
+  var wasRestamped = false
+  var holdsLock = false
+  /// A modify that has read its quorum and written.
+  var hasWritten = false
+  /// For forward and query: the peer asked.
+  var target = 0
+  /// The command in RESP, or the key alone for a read and a blind write.
+  var request = ByteBuffer()
+  var keyLength = 0
+  let reply = UnsafeMutablePointer<ByteBuffer>.allocate(capacity: 1)
+  var gather: Gather?
+  /// Waits behind another's lock; it starts anew when its turn comes.
+  var isWaiting = false
+  /// Part of a command that holds the locks of its keys.
+  var ignoresLocks = false
+  /// The client wants no reply.
+  var isSilent = false
+
+  init(index: Int) {
+    self.index = index
+    reply.initialize(to: ByteBuffer())
+  }
+
+  deinit {
+    reply.deinitialize(count: 1)
+    reply.deallocate()
+  }
+
+  var requestID: RequestID {
+    RequestID(rawValue: UInt32(generation) << 16 | UInt32(truncatingIfNeeded: index))
+  }
+
+  var key: UnsafeRawBufferPointer { request.readable.slice(0, keyLength) }
+
+  mutating func reset(_ kind: OperationKind) {
+    generation &+= 1
+    isTaken = true
+    self.kind = kind
+    isDone = false
+    origin = .none
+    quorum = Quorum(needed: 1)
+    ownerCount = 0
+    stale = OwnerSet()
+    asked = OwnerSet()
+    hedgeAt = .max
+    version = .none
+    isForward = false
+    wasRestamped = false
+    holdsLock = false
+    hasWritten = false
+    request.removeAll()
+    reply.pointee.removeAll()
+    keyLength = 0
+    gather = nil
+    isWaiting = false
+    ignoresLocks = false
+    isSilent = false
+  }
+
+  /// The rank of a peer among the owners.
+  func rank(of peer: Int) -> Int? {
+    for rank in 0..<ownerCount where Int(owners[rank]) == peer { return rank }
+    return nil
+  }
+}
+
+/// How the parts of a command over several keys or nodes become one reply.
+enum Combination: Sendable {
+  case array
+  case sum
+  case allOK
+  /// MSETNX: first the keys are looked for, then written.
+  case noneExists
+  case count
+  case keys
+  case randomKey
+  case scan
+  case flushClock
+  case flush
+  case slotCount
+  case slotKeys
+}
+
+/// A gather's parts. A class, because it is rare and long.
+final class Gather {
+  let combination: Combination
+  var results: [[UInt8]]
+  var missing: Int
+  var error: [UInt8]?
+  /// The command's words, for those that go in phases.
+  var words: [[UInt8]] = []
+  var scan: ScanState?
+
+  init(_ combination: Combination, parts: Int) {
+    self.combination = combination
+    results = Array(repeating: [], count: parts)
+    missing = parts
+  }
+}
+
+/// Where a SCAN that asks several nodes stands.
+struct ScanState {
+  var slot: Int
+  var found: [[UInt8]] = []
+  var wanted: Int
+  var hops = 0
+  var parameters: [UInt8]
+}

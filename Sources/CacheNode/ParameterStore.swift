@@ -1,0 +1,169 @@
+import Primitives
+
+// # Parameters of one node
+//
+// Redis's names for what Redis has, so that `CONFIG GET` and conf files of Redis users work; ours
+// beside them. Keyspace settings are not here: they belong to the cluster (Keyspaces). A parameter
+// that a tool reads or sets on connecting exists and reads back what was set even where it has
+// nothing to act on here yet; its description says so.
+
+/// What a parameter may hold.
+package enum ParameterKind: Sendable {
+  case text
+  case yesNo
+  case integer(ClosedRange<Int>)
+  /// Bytes, with `kb`, `mb`, `gb`.
+  case memory
+  case choice([String])
+}
+
+/// A parameter's name, default, and what it may hold.
+package struct ParameterSpec: Sendable {
+  package let name: String
+  package let kind: ParameterKind
+  package let initial: String
+  /// Whether CONFIG SET may change it.
+  package let isMutable: Bool
+}
+
+/// All parameters of a node and their values.
+package struct ParameterStore: Sendable {
+  package static let specs: [ParameterSpec] = [
+    fixed("port", .integer(0...65_535), "6379"),
+    fixed("cluster-port", .integer(0...65_535), "0"),
+    fixed("bind", .text, "127.0.0.1"),
+    fixed("dir", .text, "."),
+    fixed("logfile", .text, ""),
+    open("loglevel", .choice(["debug", "verbose", "notice", "warning"]), "notice"),
+    fixed("databases", .integer(1...16), "16"),
+    open("timeout", .integer(0...Int(Int32.max)), "0"),
+    open("tcp-keepalive", .integer(0...Int(Int32.max)), "300"),
+    fixed("tcp-backlog", .integer(0...Int(Int32.max)), "511"),
+    open("maxclients", .integer(1...1_000_000), "10000"),
+    fixed("cluster-enabled", .yesNo, "no"),
+    fixed("cluster-seeds", .text, ""),
+    fixed("cluster-announce-ip", .text, ""),
+    fixed("node-name", .text, ""),
+    fixed("zone", .text, ""),
+    fixed("weight", .integer(1...100), "1"),
+    open("max-clock-skew", .integer(1...86_400_000), "500"),
+    open("tombstone-ttl", .integer(60...Int(Int32.max)), "86400"),
+    open("operation-timeout", .integer(10...60_000), "1000"),
+    // Read or set by clients and tools; nothing here acts on them yet.
+    open("save", .text, ""),
+    open("appendonly", .yesNo, "no"),
+    open("appendfsync", .choice(["always", "everysec", "no"]), "everysec"),
+    open("maxmemory", .memory, "0"),
+    open(
+      "maxmemory-policy",
+      .choice([
+        "noeviction", "volatile-lru", "allkeys-lru", "volatile-lfu", "allkeys-lfu",
+        "volatile-random", "allkeys-random", "volatile-ttl",
+      ]), "noeviction"),
+    open("maxmemory-samples", .integer(1...64), "5"),
+    open("lfu-log-factor", .integer(0...Int(Int32.max)), "10"),
+    open("lfu-decay-time", .integer(0...Int(Int32.max)), "1"),
+    open("hz", .integer(1...500), "10"),
+    open("notify-keyspace-events", .text, ""),
+    open("replica-read-only", .yesNo, "yes"),
+    open("slave-read-only", .yesNo, "yes"),
+    open("slowlog-log-slower-than", .integer(-1...Int.max), "10000"),
+    open("slowlog-max-len", .integer(0...Int.max), "128"),
+    open("latency-monitor-threshold", .integer(0...Int.max), "0"),
+    open("proto-max-bulk-len", .memory, "536870912"),
+    open("client-query-buffer-limit", .memory, "1073741824"),
+    open("lazyfree-lazy-user-flush", .yesNo, "no"),
+    open("lazyfree-lazy-user-del", .yesNo, "no"),
+    open("list-max-listpack-size", .integer(-5...Int(Int32.max)), "-2"),
+    open("hash-max-listpack-entries", .integer(0...Int.max), "512"),
+    open("set-max-intset-entries", .integer(0...Int.max), "512"),
+    open("zset-max-listpack-entries", .integer(0...Int.max), "128"),
+    open("stop-writes-on-bgsave-error", .yesNo, "yes"),
+    open("protected-mode", .yesNo, "yes"),
+    open("activedefrag", .yesNo, "no"),
+    open("lua-time-limit", .integer(0...Int.max), "5000"),
+    open("busy-reply-threshold", .integer(0...Int.max), "5000"),
+    open("cluster-require-full-coverage", .yesNo, "yes"),
+    open("cluster-node-timeout", .integer(0...Int.max), "15000"),
+  ]
+
+  private static func fixed(
+    _ name: String, _ kind: ParameterKind, _ initial: String
+  ) -> ParameterSpec {
+    ParameterSpec(name: name, kind: kind, initial: initial, isMutable: false)
+  }
+
+  private static func open(
+    _ name: String, _ kind: ParameterKind, _ initial: String
+  ) -> ParameterSpec {
+    ParameterSpec(name: name, kind: kind, initial: initial, isMutable: true)
+  }
+
+  private var values: [String: String] = [:]
+
+  package init() {}
+
+  package static func spec(_ name: String) -> ParameterSpec? {
+    let name = name.lowercased()
+    return specs.first { $0.name == name }
+  }
+
+  /// The value as CONFIG GET shows it; nil for an unknown name.
+  package subscript(name: String) -> String? {
+    guard let spec = ParameterStore.spec(name) else { return nil }
+    return values[spec.name] ?? spec.initial
+  }
+
+  /// The number that an integer or memory parameter holds.
+  package func number(_ name: String) -> Int { Int(self[name] ?? "0") ?? 0 }
+
+  package func isYes(_ name: String) -> Bool { self[name] == "yes" }
+
+  /// Names that were given a value, in the order of the specs.
+  package var given: [(name: String, value: String)] {
+    ParameterStore.specs.compactMap { spec in values[spec.name].map { (spec.name, $0) } }
+  }
+
+  /// Takes a value; returns what is allowed when it is not. The texts are Redis's.
+  package mutating func set(_ name: String, _ text: String) -> String? {
+    guard let spec = ParameterStore.spec(name) else { return "unknown parameter" }
+    switch spec.kind {
+    case .text:
+      values[spec.name] = text
+    case .yesNo:
+      guard ["yes", "no"].contains(text.lowercased()) else {
+        return "argument must be 'yes' or 'no'"
+      }
+      values[spec.name] = text.lowercased()
+    case .integer(let range):
+      guard let number = Int(text) else { return "argument couldn't be parsed into an integer" }
+      guard range.contains(number) else {
+        return "argument must be between \(range.lowerBound) and \(range.upperBound) inclusive"
+      }
+      values[spec.name] = "\(number)"
+    case .memory:
+      guard let bytes = ParameterStore.bytes(text) else { return "argument must be a memory value" }
+      values[spec.name] = "\(bytes)"
+    case .choice(let allowed):
+      guard allowed.contains(text.lowercased()) else {
+        return "argument must be one of the following: " + allowed.joined(separator: ", ")
+      }
+      values[spec.name] = text.lowercased()
+    }
+    return nil
+  }
+
+  /// `100mb`, `1g`, `512`: Redis's units, where `k` is 1000 and `kb` 1024.
+  package static func bytes(_ text: String) -> Int? {
+    let text = text.lowercased()
+    let digits = text.prefix { $0.isNumber }
+    let factors = [
+      "": 1, "b": 1, "k": 1000, "kb": 1 << 10, "m": 1_000_000, "mb": 1 << 20, "g": 1_000_000_000,
+      "gb": 1 << 30,
+    ]
+    guard let number = Int(digits), let factor = factors[String(text.dropFirst(digits.count))]
+    else { return nil }
+    let (product, overflow) = number.multipliedReportingOverflow(by: factor)
+    return overflow ? nil : product
+  }
+}

@@ -1,0 +1,102 @@
+extension CommandText {
+  /// Commands about the node: its commands, its configuration, its state.
+  static let server = """
+    time 1 loading,stale,fast 0 0 0 fast
+      tips nondeterministic_output
+      docs server 2.6.0 O(1)
+      help Tell the node's clock
+    role 1 noscript,loading,stale,fast 0 0 0 admin,fast,dangerous
+      docs server 2.8.12 O(1)
+      help Tell the replication role: always master, as Coterie has no leader
+    command -1 loading,stale 0 0 0 slow,connection
+      tips nondeterministic_output_order
+      docs server 2.8.13 O(N) for N commands
+      help Describe the commands this node knows
+    command|count 2 loading,stale 0 0 0 slow,connection
+      docs server 2.8.13 O(1)
+      help Count the commands
+    command|info -2 loading,stale 0 0 0 slow,connection
+      tips nondeterministic_output_order
+      docs server 2.8.13 O(N) for N names
+      help Describe the named commands, or all
+      - command-name string optional multiple
+    command|docs -2 loading,stale 0 0 0 slow,connection
+      tips nondeterministic_output_order
+      docs server 7.0.0 O(N) for N names
+      help Document the named commands, or all
+      - command-name string optional multiple
+    command|list -2 loading,stale 0 0 0 slow,connection
+      tips nondeterministic_output_order
+      docs server 7.0.0 O(N) for N commands
+      help List the names of commands
+      - filterby oneof token=FILTERBY optional
+        - module-name string token=MODULE
+        - category string token=ACLCAT
+        - pattern pattern token=PATTERN
+    command|getkeys -4 loading,stale 0 0 0 slow,connection
+      docs server 2.8.13 O(N) for N arguments
+      help Pick the keys out of a whole command line
+    command|getkeysandflags -4 loading,stale 0 0 0 slow,connection
+      docs server 7.0.0 O(N) for N arguments
+      help Pick the keys out of a whole command line, with how each is used
+    command|help 2 loading,stale 0 0 0 slow,connection
+      docs server 5.0.0 O(1)
+      help List the subcommands of COMMAND
+    info -1 loading,stale 0 0 0 slow,dangerous
+      tips nondeterministic_output request_policy:all_shards response_policy:special
+      docs server 1.0.0 O(1)
+      help Report the node's state and counters
+      - section string optional multiple
+    config -2 - 0 0 0 slow
+      docs server 2.0.0 By subcommand
+      help Read and change the configuration
+    config|get -3 admin,noscript,loading,stale 0 0 0 admin,slow,dangerous
+      docs server 2.0.0 O(N) for N patterns
+      help Read the settings that match
+      - parameter block multiple
+        - parameter string
+    config|set -4 admin,noscript,loading,stale 0 0 0 admin,slow,dangerous
+      tips request_policy:all_nodes response_policy:all_succeeded
+      docs server 2.0.0 O(N) for N settings
+      help Change settings without a restart
+      - parameter_value block multiple
+        - parameter string
+        - value string
+    config|rewrite 2 admin,noscript,loading,stale 0 0 0 admin,slow,dangerous
+      docs server 2.8.0 O(1)
+      help Save the current settings in the configuration file
+    config|resetstat 2 admin,noscript,loading,stale 0 0 0 admin,slow,dangerous
+      docs server 2.0.0 O(1)
+      help Set the counters of INFO back to zero
+    config|help 2 loading,stale 0 0 0 slow
+      docs server 5.0.0 O(1)
+      help List the subcommands of CONFIG
+    memory -2 - 0 0 0 slow
+      docs server 4.0.0 By subcommand
+      help Ask about memory
+    memory|usage -3 readonly 2 2 1 read,slow
+      keys RO
+      docs server 4.0.0 O(N) for N sampled elements
+      help Estimate the bytes that a key and its value take
+      - key key key=0
+      - count integer token=SAMPLES optional
+    memory|help 2 loading,stale 0 0 0 slow
+      docs server 4.0.0 O(1)
+      help List the subcommands of MEMORY
+    wait 3 noscript 0 0 0 slow,connection
+      tips request_policy:all_shards response_policy:agg_min
+      docs generic 3.0.0 O(1)
+      help Wait until enough copies have this connection's writes
+      - numreplicas integer
+      - timeout integer
+    shutdown -1 admin,noscript,loading,stale,no_multi,allow_busy 0 0 0 admin,slow,dangerous
+      docs server 1.0.0 O(N) for N keys to save
+      help Stop the node
+      - nosave_save oneof optional
+        - nosave pure-token token=NOSAVE
+        - save pure-token token=SAVE
+      - now pure-token token=NOW since=7.0.0 optional
+      - force pure-token token=FORCE since=7.0.0 optional
+      - abort pure-token token=ABORT since=7.0.0 optional
+    """
+}

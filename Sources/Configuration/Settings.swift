@@ -1,0 +1,123 @@
+import CacheNode
+import Keyspaces
+import Objects
+import Primitives
+
+/// Everything that the conf file and the command line say.
+package struct Settings: Sendable {
+  package var parameters = ParameterStore()
+  /// Keyspace settings as first values, which any CONFIG SET of the cluster outranks.
+  package var keyspaceRegisters: [SettingRegister] = []
+  package var seeds: [Endpoint] = []
+  package var bindAddresses: [String] = ["127.0.0.1"]
+
+  package init(_ directives: [Directive]) throws(ConfigurationError) {
+    var keyspaces: [String: Keyspace] = [:]
+    for directive in directives {
+      let name = directive.name.lowercased()
+      if name.hasPrefix("keyspace.") {
+        try take(keyspace: directive, &keyspaces)
+      } else if ParameterStore.spec(name) == nil {
+        throw ConfigurationError(
+          "\(directive.place): unknown directive '\(directive.name)'\(Settings.suggestion(name))")
+      } else if let allowed = parameters.set(name, directive.value) {
+        throw ConfigurationError(
+          "\(directive.place): \(directive.name) '\(directive.value)': \(allowed)")
+      }
+    }
+    for (name, keyspace) in keyspaces.sorted(by: { $0.key < $1.key }) {
+      if let contradiction = keyspace.contradiction {
+        throw ConfigurationError("keyspace.\(name): \(contradiction)")
+      }
+    }
+    try readAddresses(directives)
+  }
+
+  private mutating func take(
+    keyspace directive: Directive, _ keyspaces: inout [String: Keyspace]
+  ) throws(ConfigurationError) {
+    guard let split = KeyspaceSettings.split(directive.name), let parameter = split.parameter else {
+      throw ConfigurationError(
+        "\(directive.place): unknown directive '\(directive.name)'; a keyspace has "
+          + Keyspace.parameters.joined(separator: ", "))
+    }
+    var keyspace = keyspaces[split.keyspace] ?? Keyspace()
+    if let allowed = keyspace.set(parameter, directive.value) {
+      throw ConfigurationError(
+        "\(directive.place): \(directive.name) '\(directive.value)': \(allowed)")
+    }
+    keyspaces[split.keyspace] = keyspace
+    let value = directive.value.lowercased()
+    // Below every CONFIG SET; equal on every node that is given the same value.
+    let rank = Array(value.utf8).withUnsafeBytes { hashKey($0, seed: 1) }
+    let name = "keyspace.\(split.keyspace).\(parameter)"
+    keyspaceRegisters.removeAll { $0.name == name }
+    keyspaceRegisters.append(
+      SettingRegister(
+        name: name, value: value,
+        version: Version(stamp: Stamp(rawValue: 1), actor: Actor(rawValue: rank))))
+  }
+
+  private mutating func readAddresses(
+    _ directives: [Directive]
+  ) throws(ConfigurationError) {
+    let bind = parameters["bind"] ?? ""
+    bindAddresses = bind.split(separator: " ").map {
+      $0.hasPrefix("-") ? String($0.dropFirst()) : String($0)
+    }
+    let words = (parameters["cluster-seeds"] ?? "").split { $0 == "," || $0 == " " }
+    for word in words {
+      guard let colon = word.lastIndex(of: ":"),
+        let port = UInt16(word[word.index(after: colon)...]), port > 0, colon > word.startIndex
+      else {
+        let place = directives.last { $0.name.lowercased() == "cluster-seeds" }?.place ?? ""
+        throw ConfigurationError(
+          "\(place): cluster-seeds '\(word)': must be host:port of another node's client port, "
+            + "several of them separated by commas")
+      }
+      let peerPort = UInt32(port) + 10_000
+      guard let peer = UInt16(exactly: peerPort) else {
+        throw ConfigurationError(
+          "cluster-seeds '\(word)': the peer port \(peerPort) is above 65535; set cluster-port")
+      }
+      seeds.append(Endpoint(host: String(word[..<colon]), port: peer))
+    }
+    let port = parameters.number("port")
+    guard parameters.number("cluster-port") != 0 || port <= 55_535 else {
+      throw ConfigurationError(
+        "port \(port): the peer port is the client port + 10000; above 55535 set cluster-port")
+    }
+  }
+
+  /// The client port + 10000 unless `cluster-port` says otherwise.
+  package var peerPort: UInt16 {
+    let given = parameters.number("cluster-port")
+    return UInt16(given != 0 ? given : parameters.number("port") + 10_000)
+  }
+
+  /// The nearest directive, for a slip of the finger.
+  private static func suggestion(_ name: String) -> String {
+    let near = ParameterStore.specs.map(\.name).min { distance($0, name) < distance($1, name) }
+    guard let near, distance(near, name) <= 2 else {
+      return "; conf/coterie.conf lists all there are"
+    }
+    return "; did you mean '\(near)'?"
+  }
+
+  /// Levenshtein's distance.
+  private static func distance(_ left: String, _ right: String) -> Int {
+    let left = Array(left)
+    let right = Array(right)
+    var row = Array(0...right.count)
+    for i in 0..<left.count {
+      var diagonal = row[0]
+      row[0] = i + 1
+      for j in 0..<right.count {
+        let substituted = diagonal + (left[i] == right[j] ? 0 : 1)
+        diagonal = row[j + 1]
+        row[j + 1] = min(substituted, row[j] + 1, row[j + 1] + 1)
+      }
+    }
+    return row[right.count]
+  }
+}

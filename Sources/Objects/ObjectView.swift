@@ -1,0 +1,115 @@
+import Primitives
+
+/// What an object is, beside its bytes.
+package struct ObjectFlags: OptionSet, Sendable {
+  package let rawValue: UInt8
+  @inline(__always) package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+  /// A deletion, or an expired object whose value was dropped; it has no value.
+  package static let tombstone = ObjectFlags(rawValue: 1)
+  /// The value is an encoded `SiblingSet`.
+  package static let siblings = ObjectFlags(rawValue: 2)
+  /// A deadline follows.
+  package static let deadline = ObjectFlags(rawValue: 4)
+
+  package static let all: ObjectFlags = [.tombstone, .siblings, .deadline]
+}
+
+/// A stored or received object, by reference: value + deadline + version + tombstone flag.
+///
+/// The bytes belong to the table or to a frame; a view must not outlive the step that made it.
+package struct ObjectView {
+  package var version: Version
+  /// Unix milliseconds; 0 when there is none. For sibling sets each sibling has its own.
+  package var deadline: UInt64
+  package var flags: ObjectFlags
+  package var value: UnsafeRawBufferPointer
+
+  @inline(__always)
+  package init(
+    version: Version, deadline: UInt64, flags: ObjectFlags, value: UnsafeRawBufferPointer
+  ) {
+    self.version = version
+    self.deadline = deadline
+    self.flags = flags
+    self.value = value
+  }
+
+  @inline(__always) package var isTombstone: Bool { flags.contains(.tombstone) }
+  @inline(__always) package var isSiblings: Bool { flags.contains(.siblings) }
+
+  /// What a client sees at `now`: the value, or the highest living sibling's; nil when it is dead.
+  @inline(__always)
+  package func live(at now: UInt64) -> LiveValue? {
+    if _slowPath(isSiblings) { return SiblingSet.highestLive(in: value, at: now) }
+    if isTombstone || (deadline != 0 && deadline <= now) { return nil }
+    return LiveValue(bytes: value, deadline: deadline)
+  }
+}
+
+/// What a command reads of an object: bytes and deadline (0: none).
+package struct LiveValue {
+  package var bytes: UnsafeRawBufferPointer
+  package var deadline: UInt64
+
+  @inline(__always)
+  package init(bytes: UnsafeRawBufferPointer, deadline: UInt64) {
+    self.bytes = bytes
+    self.deadline = deadline
+  }
+}
+
+// MARK: On the wire
+
+extension ObjectView {
+  /// Bytes of the head on the wire, without the deadline.
+  private static let headBytes = 17
+
+  /// Appends flags, stamp, actor, deadline if there is one, value: to the end of a frame.
+  @inline(__always)
+  package func encode(to buffer: inout ByteBuffer) {
+    let hasDeadline = deadline != 0
+    let size = ObjectView.headBytes &+ (hasDeadline ? 8 : 0) &+ value.count
+    let place = buffer.reserve(size)
+    var wire = flags
+    if hasDeadline { wire.insert(.deadline) } else { wire.remove(.deadline) }
+    place.storeBytes(of: wire.rawValue, as: UInt8.self)
+    place.storeBytes(of: version.stamp.rawValue.littleEndian, toByteOffset: 1, as: UInt64.self)
+    place.storeBytes(of: version.actor.rawValue.littleEndian, toByteOffset: 9, as: UInt64.self)
+    var at = ObjectView.headBytes
+    if hasDeadline {
+      place.storeBytes(of: deadline.littleEndian, toByteOffset: at, as: UInt64.self)
+      at &+= 8
+    }
+    if let base = value.baseAddress, value.count > 0 {
+      (place + at).copyMemory(from: base, byteCount: value.count)
+    }
+    buffer.advance(size)
+  }
+
+  /// Bytes that `encode` appends.
+  package var encodedSize: Int { ObjectView.headBytes + (deadline != 0 ? 8 : 0) + value.count }
+
+  /// Reads an object that takes all of `bytes`; nil when they are none.
+  @inline(__always)
+  package static func decode(_ bytes: UnsafeRawBufferPointer) -> ObjectView? {
+    guard bytes.count >= headBytes else { return nil }
+    let flags = ObjectFlags(rawValue: bytes[0])
+    guard flags.isSubset(of: .all) else { return nil }
+    let stamp = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 1, as: UInt64.self))
+    let actor = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 9, as: UInt64.self))
+    var at = headBytes
+    var deadline: UInt64 = 0
+    if flags.contains(.deadline) {
+      guard bytes.count >= at &+ 8 else { return nil }
+      deadline = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self))
+      at &+= 8
+    }
+    let value = bytes.slice(at, bytes.count &- at)
+    if flags.contains(.tombstone), !flags.contains(.siblings), value.count > 0 { return nil }
+    if flags.contains(.siblings), SiblingSet(decoding: value) == nil { return nil }
+    return ObjectView(
+      version: Version(stamp: Stamp(rawValue: stamp), actor: Actor(rawValue: actor)),
+      deadline: deadline, flags: flags, value: value)
+  }
+}

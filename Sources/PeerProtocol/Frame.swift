@@ -1,0 +1,142 @@
+import Objects
+import Primitives
+
+// # The peer protocol
+//
+// Nodes talk over TCP in frames: a length, a kind, a body. All integers are little-endian.
+//
+//     u32 length of what follows | u8 kind | body
+//
+// The first frame in each direction is `hello`: who speaks, and which versions of the protocol it
+// knows. Both take the highest version that both know; without one the link is closed with a line
+// in the log. Kinds of a later version are only sent on links that agreed on it, so two releases
+// can talk. A frame that can't be read closes its link and is counted; it never stops a node.
+//
+// Each node dials every other one. Requests go out on the link that the node dialled, and their
+// answers come back on it, so requests from one node to another are taken in the order in which
+// they were sent. `write`, `read` and their answers may be lost, doubled or come in another order
+// without harm: they carry versions, and all they do is merge. `forward` may do none of these.
+//
+//     request        body                                            answers
+//     write          id, database, key, object                       written
+//     read           id, database, version held, key                 same, behind, object
+//     forward        id, database, resp, arguments in RESP           reply
+//     query          id, what, database, parameters                  answer
+//     ping           sender's clock                                  pong
+//     members, settings, digest                                      (gossip: none)
+//
+// `same` is 5 bytes after the length: the usual read costs two small frames and no value.
+
+/// What a frame says.
+package enum FrameKind: UInt8, Sendable {
+  case hello = 1
+  case ping = 2
+  case pong = 3
+  case write = 4
+  case written = 5
+  case read = 6
+  case same = 7
+  case behind = 8
+  case object = 9
+  case forward = 10
+  case reply = 11
+  case query = 12
+  case answer = 13
+  case members = 14
+  case settings = 15
+  case digest = 16
+}
+
+/// What a `query` asks a node about its own part of the data.
+package enum QueryKind: UInt8, Sendable {
+  case count = 1
+  case keys = 2
+  case scan = 3
+  case randomKey = 4
+  case clock = 5
+  case flush = 6
+  case transfer = 7
+  case slotCount = 8
+  case slotKeys = 9
+}
+
+/// The versions of the protocol that this release knows.
+package enum PeerProtocolVersion {
+  package static let oldest: UInt16 = 1
+  package static let newest: UInt16 = 1
+  static let magic: UInt32 = 0x5254_4f43  // "COTR" on the wire
+}
+
+/// Names one waiting operation of the asking node; an answer brings it back.
+package struct RequestID: Hashable, Sendable {
+  package var rawValue: UInt32
+  @inline(__always) package init(rawValue: UInt32) { self.rawValue = rawValue }
+}
+
+/// The first frame on a link.
+package struct Hello: Equatable, Sendable {
+  package var oldest = PeerProtocolVersion.oldest
+  package var newest = PeerProtocolVersion.newest
+  package var node: UInt64
+  package var actor: Actor
+
+  package init(node: UInt64, actor: Actor) {
+    self.node = node
+    self.actor = actor
+  }
+
+  /// The version both sides know; nil when there is none.
+  package var agreed: UInt16? {
+    let version = min(newest, PeerProtocolVersion.newest)
+    return version >= max(oldest, PeerProtocolVersion.oldest) ? version : nil
+  }
+}
+
+/// How a replica took a write.
+package enum WriteStatus: UInt8, Sendable {
+  /// The replica holds this write, or one that includes it.
+  case merged = 0
+  /// The replica holds a later version, named in the frame; the write counts as merged and lost.
+  case superseded = 1
+  /// Not taken: the stamp is too far ahead of the replica's clock.
+  case refused = 2
+}
+
+/// A received frame, its contents still in the link's buffer.
+package enum Frame {
+  case hello(Hello)
+  case ping(UInt64)
+  case pong(UInt64)
+  case write(
+    RequestID, database: Int, key: UnsafeRawBufferPointer, object: ObjectView, wantsAnswer: Bool)
+  case written(RequestID, WriteStatus, Stamp)
+  case read(RequestID, database: Int, key: UnsafeRawBufferPointer, held: Version, digest: UInt64)
+  case same(RequestID)
+  /// The replica holds an older version or nothing; `knows` is false when it can't tell what it
+  /// should hold, because it lost its memory and is not refilled yet.
+  case behind(RequestID, knows: Bool)
+  case object(RequestID, ObjectView)
+  case forward(RequestID, database: Int, resp: UInt8, request: UnsafeRawBufferPointer)
+  case reply(RequestID, UnsafeRawBufferPointer)
+  case query(RequestID, QueryKind, database: Int, UnsafeRawBufferPointer)
+  case answer(RequestID, UnsafeRawBufferPointer)
+  case members(UnsafeRawBufferPointer)
+  case settings(UnsafeRawBufferPointer)
+  case digest(members: UInt64, settings: UInt64, clock: Stamp)
+}
+
+/// Why bytes are no frame.
+package enum FrameError: Error, Equatable, Sendable {
+  case tooLong(Int)
+  case unknownKind(UInt8)
+  case malformed(FrameKind)
+  case notCoterie
+}
+
+/// What one look at a link's bytes yielded.
+package enum FrameOutcome {
+  case frame(Frame, length: Int)
+  /// At least this many bytes must be there before another look can help.
+  case incomplete(needed: Int)
+  case malformed(FrameError)
+}

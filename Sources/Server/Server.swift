@@ -1,0 +1,515 @@
+import CacheNode
+import Configuration
+import Glibc
+import Keyspaces
+import Objects
+import Primitives
+import Reactor
+
+// # The server
+//
+// One node in one process on one event loop:
+//
+//     EventLoop.runOnce ─▶ handlers: accept, read → Node, connected, signal, timer
+//     finishTick        ─▶ the node goes on with what is due
+//     flush             ─▶ one write a link and a client that has something to say
+//     actions           ─▶ dial, close, save, log, rewrite
+//
+// Peers are written before clients: what the others should work on is on its way while this node
+// still writes replies.
+
+/// A running node with its sockets.
+package final class Server {
+  private let loop = EventLoop()
+  private let settings: Settings
+  private let file: String?
+  private let log: Log
+  private let store: StateStore
+  private var node: Node
+  private var now: Instant
+  private var isClockFresh = false
+
+  private var listeners: [Listener] = []
+  private var watchers: [Watcher] = []
+  private var clients: [Int: ClientConnection] = [:]
+  private var peers: [Int: PeerConnection] = [:]
+  private let readBuffer = UnsafeMutableRawBufferPointer.allocate(
+    byteCount: Server.readBytes, alignment: 4096)
+
+  private var timer: Watcher?
+  private var timerDue = UInt64.max
+  private var isStopping = false
+  private var stopDeadline = UInt64.max
+
+  // Reused lists.
+  private var actions: [Action] = []
+  private var dirtySessions: [SessionID] = []
+  private var dirtyLinks: [LinkID] = []
+
+  /// What one read takes at most; also a client's share of a round.
+  private static let readBytes = 64 << 10
+  /// Connections that one round accepts at most.
+  private static let acceptsPerRound = 64
+  /// How long a stopping node waits for what is under way, in microseconds.
+  private static let stopPatience: UInt64 = 5_000_000
+
+  /// Prepares a node: reads its state, opens its ports.
+  package init(settings: Settings, file: String?) throws(ConfigurationError) {
+    self.settings = settings
+    self.file = file
+    let port = UInt16(settings.parameters.number("port"))
+    let given = settings.parameters["node-name"] ?? ""
+    let name = given.isEmpty ? "node-\(port)" : given
+    do {
+      log = try Log(path: settings.parameters["logfile"] ?? "", name: name)
+      store = StateStore(directory: settings.parameters["dir"] ?? ".", port: port)
+      now = readClocks()
+      let saved = try store.load()
+      node = Node(Server.configuration(settings, name, port, saved, now, file), now: now)
+      try openPorts(port)
+    } catch let error as StartError {
+      throw ConfigurationError(error.description)
+    } catch {
+      throw ConfigurationError("\(error)")
+    }
+  }
+
+  deinit { readBuffer.deallocate() }
+
+  private static func configuration(
+    _ settings: Settings, _ name: String, _ port: UInt16, _ saved: SavedState?, _ now: Instant,
+    _ file: String?
+  ) -> NodeConfiguration {
+    var random = SystemRandomNumberGenerator()
+    var configuration = NodeConfiguration(
+      id: saved?.id ?? UInt64.random(in: 1...UInt64.max, using: &random),
+      actor: Actor(rawValue: UInt64.random(in: 1...UInt64.max, using: &random)),
+      incarnation: max(now.wallMilliseconds, (saved?.incarnation ?? 0) + 1),
+      name: name, randomSeed: random.next())
+    configuration.parameters = settings.parameters
+    configuration.keyspaceRegisters = settings.keyspaceRegisters
+    configuration.seeds = settings.seeds
+    configuration.port = port
+    configuration.peerPort = settings.peerPort
+    configuration.zone = settings.parameters["zone"] ?? ""
+    configuration.weight = UInt16(settings.parameters.number("weight"))
+    configuration.databases = settings.parameters.number("databases")
+    configuration.timing.operation = UInt64(settings.parameters.number("operation-timeout")) * 1000
+    configuration.host = announcedHost(settings)
+    configuration.saved = saved
+    configuration.processID = Int(getpid())
+    configuration.executable = CommandLine.arguments.first ?? ""
+    configuration.configurationFile = file ?? ""
+    return configuration
+  }
+
+  /// What others dial: `cluster-announce-ip`, else the first address that is not "all of them".
+  private static func announcedHost(_ settings: Settings) -> String {
+    if let given = settings.parameters["cluster-announce-ip"], !given.isEmpty { return given }
+    let wildcards = ["0.0.0.0", "::", "*"]
+    return settings.bindAddresses.first { !wildcards.contains($0) } ?? "127.0.0.1"
+  }
+
+  private func openPorts(_ port: UInt16) throws {
+    let backlog = Int32(settings.parameters.number("tcp-backlog"))
+    for address in settings.bindAddresses {
+      let host = address == "*" ? "0.0.0.0" : address
+      do {
+        for (number, isPeer) in [(port, false), (settings.peerPort, true)] where number > 0 {
+          let socket = try Socket.listen(host, number, backlog: backlog)
+          let listener = Listener(socket: socket, isPeer: isPeer)
+          listener.watcher = loop.watch(.readable(socket.descriptor)) { [unowned self, unowned listener] in
+            self.acceptAll(listener)
+          }
+          listeners.append(listener)
+        }
+      } catch {
+        throw StartError(error.description)
+      }
+    }
+  }
+
+  // MARK: Running
+
+  /// Runs until the node is told to stop.
+  package func run() {
+    signal(SIGPIPE, SIG_IGN)
+    for number in [SIGTERM, SIGINT] {
+      watchers.append(loop.watch(.signal(number)) { [unowned self] in self.stop() })
+    }
+    timer = loop.watch(.timer) { [unowned self] in self.timerDue = .max }
+    watchers.append(housekeeping())
+    log.write(
+      .notice, "ready: clients on port \(settings.parameters["port"] ?? ""), peers on port "
+        + "\(settings.peerPort)")
+    finishRound()
+    while !isFinished {
+      isClockFresh = false
+      loop.runOnce()
+      finishRound()
+    }
+    save(node.savedState)
+    log.write(.notice, "stopped")
+  }
+
+  private var isFinished: Bool {
+    guard isStopping else { return false }
+    if now.monotonicMicroseconds >= stopDeadline { return true }
+    return node.drain(now: now) && clients.values.allSatisfy { !$0.isWaitingToWrite }
+  }
+
+  private func stop() {
+    guard !isStopping else { return }
+    log.write(.notice, "stopping: no new connections; finishing what is under way")
+    isStopping = true
+    stopDeadline = now.monotonicMicroseconds + Server.stopPatience
+    listeners.removeAll()
+  }
+
+  /// Closes idle clients, and opens listeners again that ran out of descriptors.
+  private func housekeeping() -> Watcher {
+    var watcher: Watcher?
+    let timer = loop.watch(.timer) { [unowned self] in
+      self.readClock()
+      self.node.closeIdleSessions(now: self.now)
+      for listener in self.listeners { listener.watcher?.start() }
+      watcher?.schedule(microseconds: 1_000_000)
+    }
+    watcher = timer
+    timer.schedule(microseconds: 1_000_000)
+    return timer
+  }
+
+  @inline(__always)
+  private func readClock() {
+    if isClockFresh { return }
+    now = readClocks()
+    isClockFresh = true
+  }
+
+  private func finishRound() {
+    readClock()
+    node.finishTick(now: now)
+    flushLinks()
+    flushSessions()
+    runActions()
+    let due = node.nextDue
+    if due < timerDue {
+      timerDue = due
+      let wait = due > now.monotonicMicroseconds ? due - now.monotonicMicroseconds : 0
+      timer?.schedule(microseconds: max(wait, 1))
+    }
+  }
+
+  // MARK: Accepting
+
+  private func acceptAll(_ listener: Listener) {
+    readClock()
+    for _ in 0..<Server.acceptsPerRound {
+      switch listener.socket.accept() {
+      case .none: return
+      case .exhausted:
+        // Waiting for the next housekeeping beats spinning on a listener that stays readable.
+        log.write(.warning, "no file descriptors left: not accepting for a moment")
+        listener.watcher?.stop()
+        return
+      case .connection(let socket, let address):
+        if listener.isPeer { acceptPeer(socket) } else { acceptClient(socket, address) }
+      }
+    }
+  }
+
+  private func acceptClient(_ socket: Socket, _ address: String) {
+    guard node.clientCount < node.maximumClients,
+      let id = node.sessionOpened(
+        address: address, localAddress: socket.localAddress, descriptor: socket.descriptor,
+        now: now)
+    else {
+      var text = "-ERR max number of clients reached\r\n"
+      text.withUTF8 { _ = socket.write(UnsafeRawBufferPointer($0)) }
+      return
+    }
+    socket.keepAlive(seconds: Int32(node.keepAliveSeconds))
+    let client = ClientConnection(id: id, socket: socket)
+    clients[id.index] = client
+    client.reader = loop.watch(.readable(socket.descriptor)) { [unowned self, unowned client] in
+      self.read(client)
+    }
+  }
+
+  private func acceptPeer(_ socket: Socket) {
+    guard let id = node.linkAccepted(now: now) else { return }
+    socket.keepAlive(seconds: 60)
+    watch(PeerConnection(id: id, socket: socket))
+  }
+
+  private func watch(_ peer: PeerConnection) {
+    peers[peer.id.index] = peer
+    peer.reader = loop.watch(.readable(peer.socket.descriptor)) { [unowned self, unowned peer] in
+      self.read(peer)
+    }
+  }
+
+  // MARK: Reading
+
+  @inline(__always)
+  private func read(_ client: ClientConnection) {
+    readClock()
+    switch client.socket.read(into: readBuffer) {
+    case .bytes(let count) where count > 0:
+      node.sessionReceived(
+        client.id, UnsafeRawBufferPointer(rebasing: readBuffer[0..<count]), now: now)
+    case .wouldBlock: return
+    case .ended:
+      client.reader?.stop()
+      client.hasEnded = true
+      node.sessionHalfClosed(client.id, now: now)
+    case .bytes: close(client)
+    }
+  }
+
+  private func read(_ peer: PeerConnection) {
+    readClock()
+    switch peer.socket.read(into: readBuffer) {
+    case .bytes(let count) where count > 0:
+      node.linkReceived(
+        peer.id, UnsafeRawBufferPointer(rebasing: readBuffer[0..<count]), now: now)
+    case .wouldBlock: return
+    case .ended, .bytes:
+      let id = peer.id
+      close(peer)
+      node.linkClosed(id, now: now)
+    }
+  }
+
+  // MARK: Writing
+
+  private func flushSessions() {
+    node.takeDirtySessions(into: &dirtySessions)
+    for id in dirtySessions {
+      guard let client = clients[id.index], client.id == id else { continue }
+      flush(client)
+    }
+  }
+
+  private func flush(_ client: ClientConnection) {
+    var failed = false
+    var isBlocked = false
+    node.withOutput(of: client.id) { bytes in
+      guard bytes.count > 0 else { return 0 }
+      switch client.socket.write(bytes) {
+      case .bytes(let count):
+        isBlocked = count < bytes.count
+        return count
+      case .wouldBlock:
+        isBlocked = true
+        return 0
+      case .ended:
+        failed = true
+        return 0
+      }
+    }
+    if failed { return close(client) }
+    setWriting(client, isBlocked)
+  }
+
+  private func setWriting(_ client: ClientConnection, _ isBlocked: Bool) {
+    if isBlocked, client.writer == nil {
+      client.writer = loop.watch(.writable(client.socket.descriptor)) {
+        [unowned self, unowned client] in
+        self.readClock()
+        self.flush(client)
+      }
+    } else if !isBlocked {
+      if client.writer != nil { client.writer = nil }
+      if client.closesWhenWritten { close(client) }
+    }
+  }
+
+  private func flushLinks() {
+    node.takeDirtyLinks(into: &dirtyLinks)
+    for id in dirtyLinks {
+      guard let peer = peers[id.index], peer.id == id else { continue }
+      flush(peer)
+    }
+  }
+
+  private func flush(_ peer: PeerConnection) {
+    guard peer.isConnected else { return }
+    var failed = false
+    var isBlocked = false
+    node.withOutput(of: peer.id) { bytes in
+      guard bytes.count > 0 else { return 0 }
+      switch peer.socket.write(bytes) {
+      case .bytes(let count):
+        isBlocked = count < bytes.count
+        return count
+      case .wouldBlock:
+        isBlocked = true
+        return 0
+      case .ended:
+        failed = true
+        return 0
+      }
+    }
+    if failed {
+      let id = peer.id
+      close(peer)
+      node.linkClosed(id, now: now)
+    } else if isBlocked, peer.writer == nil {
+      peer.writer = loop.watch(.writable(peer.socket.descriptor)) { [unowned self, unowned peer] in
+        self.readClock()
+        self.flush(peer)
+      }
+    } else if !isBlocked {
+      peer.writer = nil
+    }
+  }
+
+  // MARK: Closing
+
+  private func close(_ client: ClientConnection) {
+    guard clients[client.id.index] === client else { return }
+    clients[client.id.index] = nil
+    client.reader = nil
+    client.writer = nil
+    node.sessionClosed(client.id, now: now)
+    retired.append(client)
+  }
+
+  private func close(_ peer: PeerConnection) {
+    guard peers[peer.id.index] === peer else { return }
+    peers[peer.id.index] = nil
+    peer.reader = nil
+    peer.writer = nil
+    retired.append(peer)
+  }
+
+  /// Connections that were closed in this round: their handlers may still be on the stack.
+  private var retired: [AnyObject] = []
+
+  // MARK: Actions
+
+  private func runActions() {
+    retired.removeAll(keepingCapacity: true)
+    while true {
+      node.takeActions(into: &actions)
+      if actions.isEmpty { return }
+      for action in actions { run(action) }
+      flushLinks()
+      flushSessions()
+    }
+  }
+
+  private func run(_ action: Action) {
+    switch action {
+    case .connect(let id, let endpoint): dial(id, endpoint)
+    case .closeLink(let id):
+      if let peer = peers[id.index], peer.id == id { close(peer) }
+    case .closeSession(let id):
+      guard let client = clients[id.index], client.id == id else { return }
+      client.closesWhenWritten = true
+      flush(client)
+    case .setReading(let id, let isOn):
+      guard let client = clients[id.index], client.id == id, !client.hasEnded else { return }
+      if isOn { client.reader?.start() } else { client.reader?.stop() }
+    case .save(let state): save(state)
+    case .log(let level, let text): log.write(level, text)
+    case .rewriteConfiguration(let id, let values):
+      let error = rewrite(values)
+      node.rewriteFinished(id, error: error, now: now)
+    case .shutdown: stop()
+    }
+  }
+
+  private func dial(_ id: LinkID, _ endpoint: Endpoint) {
+    guard let socket = Socket.connect(endpoint.host, endpoint.port) else {
+      return node.linkClosed(id, now: now)
+    }
+    let peer = PeerConnection(id: id, socket: socket)
+    peer.isConnected = false
+    peers[id.index] = peer
+    peer.writer = loop.watch(.writable(socket.descriptor)) { [unowned self, unowned peer] in
+      self.readClock()
+      self.dialEnded(peer)
+    }
+  }
+
+  private func dialEnded(_ peer: PeerConnection) {
+    peer.writer = nil
+    guard peer.socket.pendingError == 0 else {
+      let id = peer.id
+      close(peer)
+      return node.linkClosed(id, now: now)
+    }
+    peer.isConnected = true
+    watch(peer)
+    node.linkOpened(peer.id, now: now)
+  }
+
+  private func save(_ state: SavedState) {
+    if let error = store.save(state) { log.write(.warning, "the state file: \(error)") }
+  }
+
+  private func rewrite(_ values: [(name: String, value: String)]) -> String? {
+    guard let file else { return "The server is running without a config file" }
+    let fresh = Keyspace()
+    return store.rewrite(file, values) { name, value in
+      if let spec = ParameterStore.spec(name) { return spec.initial == value }
+      // A keyspace other than `default` exists by its first setting.
+      guard let split = KeyspaceSettings.split(name), split.keyspace == "default",
+        let parameter = split.parameter
+      else { return false }
+      return fresh.value(of: parameter) == value
+    }
+  }
+}
+
+/// A port that is listened on.
+private final class Listener {
+  let socket: Socket
+  let isPeer: Bool
+  var watcher: Watcher?
+
+  init(socket: Socket, isPeer: Bool) {
+    self.socket = socket
+    self.isPeer = isPeer
+  }
+}
+
+/// A client's socket.
+private final class ClientConnection {
+  let id: SessionID
+  let socket: Socket
+  var reader: Watcher?
+  var writer: Watcher?
+  var closesWhenWritten = false
+  var hasEnded = false
+
+  init(id: SessionID, socket: Socket) {
+    self.id = id
+    self.socket = socket
+  }
+
+  var isWaitingToWrite: Bool { writer != nil }
+}
+
+/// A peer's socket.
+private final class PeerConnection {
+  let id: LinkID
+  let socket: Socket
+  var reader: Watcher?
+  var writer: Watcher?
+  var isConnected = true
+
+  init(id: LinkID, socket: Socket) {
+    self.id = id
+    self.socket = socket
+  }
+}
+
+/// Why a node can't start.
+struct StartError: Error, CustomStringConvertible {
+  let description: String
+  init(_ description: String) { self.description = description }
+}

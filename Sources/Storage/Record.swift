@@ -1,0 +1,96 @@
+import Objects
+import Primitives
+
+/// One object in the table, by the address of its bytes.
+///
+///     u64  stamp
+///     u64  actor's index (16) | value length (30) | key length or 255 (8) | flags (10)
+///     u64  deadline, Unix ms                        when flagged
+///     u32  key length                               when the field above says 255
+///     key, value
+///
+/// 16 bytes beside key and value, 24 with a TTL.
+struct Record {
+  let base: UnsafeMutableRawPointer
+
+  static let headBytes = 16
+  static let longKey = 255
+  /// Flags above those of `ObjectFlags`.
+  private static let blockFlag: UInt64 = 1 << 8
+  private static let lengthMask: UInt64 = 1 << 30 - 1
+
+  @inline(__always) init(_ base: UnsafeMutableRawPointer) { self.base = base }
+
+  @inline(__always) var stamp: Stamp { Stamp(rawValue: base.load(as: UInt64.self)) }
+  @inline(__always) private var word: UInt64 { base.load(fromByteOffset: 8, as: UInt64.self) }
+  @inline(__always) var actorIndex: Int { Int(truncatingIfNeeded: word & 0xffff) }
+  @inline(__always) var valueLength: Int {
+    Int(truncatingIfNeeded: word >> 16 & Record.lengthMask)
+  }
+  @inline(__always) var flags: ObjectFlags {
+    ObjectFlags(rawValue: UInt8(truncatingIfNeeded: word >> 54))
+  }
+  /// Whether the record has a block of its own instead of a cell.
+  @inline(__always) var isBlock: Bool { word >> 54 & Record.blockFlag != 0 }
+
+  @inline(__always) private var shortKey: Int { Int(truncatingIfNeeded: word >> 46 & 0xff) }
+  @inline(__always) private var deadlineBytes: Int { flags.contains(.deadline) ? 8 : 0 }
+
+  @inline(__always) var deadline: UInt64 {
+    flags.contains(.deadline) ? base.loadUnaligned(fromByteOffset: 16, as: UInt64.self) : 0
+  }
+
+  @inline(__always) var keyLength: Int {
+    let short = shortKey
+    if _fastPath(short != Record.longKey) { return short }
+    return Int(base.loadUnaligned(fromByteOffset: 16 &+ deadlineBytes, as: UInt32.self))
+  }
+  @inline(__always) private var keyOffset: Int {
+    16 &+ deadlineBytes &+ (shortKey == Record.longKey ? 4 : 0)
+  }
+  @inline(__always) var key: UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(start: base + keyOffset, count: keyLength)
+  }
+  @inline(__always) var valueStart: UnsafeMutableRawPointer { base + keyOffset + keyLength }
+  @inline(__always) var value: UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(start: valueStart, count: valueLength)
+  }
+  /// Bytes in use.
+  @inline(__always) var size: Int { keyOffset &+ keyLength &+ valueLength }
+
+  /// The bytes a record needs.
+  @inline(__always)
+  static func size(keyLength: Int, valueLength: Int, hasDeadline: Bool) -> Int {
+    headBytes &+ (hasDeadline ? 8 : 0) &+ (keyLength >= longKey ? 4 : 0) &+ keyLength
+      &+ valueLength
+  }
+
+  /// Writes everything but key and value.
+  @inline(__always)
+  func writeHead(
+    stamp: Stamp, actorIndex: Int, flags: ObjectFlags, deadline: UInt64, keyLength: Int,
+    valueLength: Int, isBlock: Bool
+  ) {
+    let short = keyLength < Record.longKey ? keyLength : Record.longKey
+    var all = UInt64(flags.rawValue)
+    if deadline != 0 { all |= UInt64(ObjectFlags.deadline.rawValue) }
+    if isBlock { all |= Record.blockFlag }
+    base.storeBytes(of: stamp.rawValue, as: UInt64.self)
+    base.storeBytes(
+      of: UInt64(truncatingIfNeeded: actorIndex) | UInt64(truncatingIfNeeded: valueLength) << 16
+        | UInt64(truncatingIfNeeded: short) << 46 | all << 54,
+      toByteOffset: 8, as: UInt64.self)
+    var at = 16
+    if deadline != 0 {
+      base.storeBytes(of: deadline, toByteOffset: at, as: UInt64.self)
+      at &+= 8
+    }
+    if _slowPath(short == Record.longKey) {
+      base.storeBytes(of: UInt32(keyLength), toByteOffset: at, as: UInt32.self)
+    }
+  }
+
+  /// A later version of the same value, in place.
+  @inline(__always)
+  func writeStamp(_ stamp: Stamp) { base.storeBytes(of: stamp.rawValue, as: UInt64.self) }
+}

@@ -1,0 +1,717 @@
+import Objects
+import Primitives
+
+// # The table
+//
+// All objects of one node. What it is asked for most is one key at a time, what it must never do is
+// stop the node for a rehash, and what the cluster asks for is slots: count them, walk them, move
+// them, drop them. So it is a table of slots:
+//
+//     database → 16384 slot entries (16 bytes each)
+//                  → one segment                                up to 128 keys in the slot
+//                  → a directory of 2^d segments by hash bits   above (extendible hashing:
+//                        → segment                               Fagin et al., TODS 1979)
+//                              → entry: fingerprint, address → record: version, key, value
+//
+// A look-up costs one load of the slot entry (256 KiB a database, so in cache), one or two lines of
+// the segment and the record itself. A million keys over 16384 slots are 61 a slot: one segment
+// each. Nothing is ever rehashed: a segment grows by an eighth (a copy of at most 1 KiB) and splits
+// at 128 entries, so the longest step of an insertion is 128 records' keys hashed again, about 10 µs.
+//
+// Beside key and value an object costs 16 bytes of head (24 with a TTL), up to 7 of rounding, about
+// 9 of entry: measured in the README's table.
+//
+// Rejected: one open-addressing table for all keys (18 bytes a key right after doubling, a rehash to
+// spread over many steps, and no slot without a scan); a hash table a slot with probing (the slack
+// costs twice the bytes; sorted entries make SCAN's cursor trivial).
+
+/// The objects of one node, by database, slot and key.
+package struct Table: ~Copyable {
+  /// A slot of one database.
+  private struct Home {
+    /// 0, the address of a segment, or that of a directory with the lowest bit set.
+    var root: UInt = 0
+    /// Keys that are no tombstones.
+    var live: UInt32 = 0
+    /// Keys and tombstones.
+    var total: UInt32 = 0
+  }
+
+  package let databases: Int
+  package let slots: Int
+  private let homes: UnsafeMutablePointer<UnsafeMutablePointer<Home>?>
+  /// On the heap, because `deinit` still has to free records through it.
+  private let arena: UnsafeMutablePointer<RecordArena>
+  private var actors = ActorTable()
+  private let seed: UInt64
+
+  /// Counts by database.
+  private let counts: UnsafeMutablePointer<Counts>
+  /// Bytes of segments and directories.
+  private var indexBytes = 0
+  /// Objects that are sibling sets: as long as there are none, a write need not look for them.
+  package private(set) var siblingSets = 0
+
+  private struct Counts {
+    var live = 0
+    var tombstones = 0
+    var deadlines = 0
+    var deadlineSum: UInt64 = 0
+  }
+
+  package init(databases: Int, slots: Int, seed: UInt64) {
+    self.databases = databases
+    self.slots = slots
+    self.seed = seed
+    arena = .allocate(capacity: 1)
+    arena.initialize(to: RecordArena())
+    homes = .allocate(capacity: databases)
+    homes.initialize(repeating: nil, count: databases)
+    counts = .allocate(capacity: databases)
+    counts.initialize(repeating: Counts(), count: databases)
+  }
+
+  deinit {
+    for database in 0..<databases {
+      guard let table = homes[database] else { continue }
+      for slot in 0..<slots { Table.freeAll(&table[slot], arena) }
+      table.deallocate()
+    }
+    homes.deallocate()
+    counts.deallocate()
+    arena.deinitialize(count: 1)
+    arena.deallocate()
+  }
+
+  // MARK: Counts
+
+  package func liveCount(database: Int) -> Int { counts[database].live }
+  package func tombstoneCount(database: Int) -> Int { counts[database].tombstones }
+  /// Objects with a deadline that are no tombstones.
+  package func deadlineCount(database: Int) -> Int { counts[database].deadlines }
+  /// The mean of those objects' deadlines; 0 when there are none.
+  package func meanDeadline(database: Int) -> UInt64 {
+    let count = UInt64(counts[database].deadlines)
+    return count == 0 ? 0 : counts[database].deadlineSum / count
+  }
+  /// Bytes held for objects and their index.
+  package var bytes: Int { arena.pointee.bytes + indexBytes }
+
+  @inline(__always)
+  package func liveCount(database: Int, slot: Int) -> Int {
+    guard let table = homes[database] else { return 0 }
+    return Int(table[slot].live)
+  }
+
+  /// Objects of a slot with its tombstones.
+  package func totalCount(database: Int, slot: Int) -> Int {
+    guard let table = homes[database] else { return 0 }
+    return Int(table[slot].total)
+  }
+
+  @inline(__always)
+  package func hash(_ key: UnsafeRawBufferPointer) -> UInt64 { hashKey(key, seed: seed) }
+
+  // MARK: Finding
+
+  /// Where a key is, or where it would be.
+  private struct Place {
+    var segment: Segment
+    var index: Int
+    var record: Record
+  }
+
+  @inline(__always)
+  private func segment(_ home: Home, _ hash: UInt64) -> Segment? {
+    guard home.root != 0 else { return nil }
+    if _fastPath(home.root & 1 == 0) {
+      return Segment(UnsafeMutableRawPointer(bitPattern: home.root).unsafelyUnwrapped)
+    }
+    let directory = Directory(home.root)
+    return directory[directory.place(hash)]
+  }
+
+  @inline(__always)
+  private func find(_ home: Home, _ hash: UInt64, _ key: UnsafeRawBufferPointer) -> Place? {
+    guard let segment = segment(home, hash) else { return nil }
+    let fingerprint = hash >> 32 & 0xffff
+    let entries = segment.entries
+    let used = segment.used
+    var at = segment.lowerBound(fingerprint)
+    while at < used, entries[at] >> 48 == fingerprint {
+      let record = Entry(entries[at]).record
+      if _fastPath(record.key.equals(key)) {
+        return Place(segment: segment, index: at, record: record)
+      }
+      at &+= 1
+    }
+    return nil
+  }
+
+  /// The object under `key`, dead or alive; nil when there is none. The view holds until the next
+  /// mutation.
+  @inline(__always)
+  package func object(
+    database: Int, slot: Int, hash: UInt64, key: UnsafeRawBufferPointer
+  ) -> ObjectView? {
+    guard let table = homes[database], let place = find(table[slot], hash, key) else { return nil }
+    return view(place.record)
+  }
+
+  @inline(__always)
+  private func view(_ record: Record) -> ObjectView {
+    ObjectView(
+      version: Version(stamp: record.stamp, actor: actors.actor(record.actorIndex)),
+      deadline: record.deadline, flags: record.flags, value: record.value)
+  }
+
+  // MARK: Writing
+
+  /// Makes `key`'s object one of this version, with room for `valueLength` bytes of value, of which
+  /// the first `keeping` are those of the object that was there. Returns where the value goes; nil
+  /// when the table can't name another actor.
+  ///
+  /// Overwriting with a value that fits the same cell allocates nothing.
+  @inline(__always)
+  package mutating func write(
+    database: Int, slot: Int, hash: UInt64, key: UnsafeRawBufferPointer, version: Version,
+    deadline: UInt64, flags: ObjectFlags, valueLength: Int, keeping: Int = 0
+  ) -> UnsafeMutableRawPointer? {
+    guard let actor = actors.retain(version.actor) else { return nil }
+    let table = homes[database] ?? makeDatabase(database)
+    guard let place = find(table[slot], hash, key) else {
+      return insert(
+        &table[slot], database, hash, key, version.stamp, actor, deadline, flags, valueLength)
+    }
+    let old = place.record
+    actors.release(old.actorIndex)
+    let oldFlags = old.flags
+    if oldFlags != flags || deadline != 0 || !oldFlags.isEmpty {
+      recount(database, &table[slot], old, flags, deadline)
+    }
+    // The same length and no deadline on either side is what most overwrites are.
+    if old.valueLength == valueLength, deadline == 0, oldFlags == flags {
+      old.writeHead(
+        stamp: version.stamp, actorIndex: actor, flags: flags, deadline: 0,
+        keyLength: key.count, valueLength: valueLength, isBlock: old.isBlock)
+      return old.valueStart
+    }
+    return reshape(place, key, version.stamp, actor, deadline, flags, valueLength, keeping)
+  }
+
+  /// Adjusts the counts for an object that changes its kind or deadline.
+  private mutating func recount(
+    _ database: Int, _ home: inout Home, _ old: Record, _ flags: ObjectFlags, _ deadline: UInt64
+  ) {
+    forget(database, &home, old)
+    count(database, &home, flags, deadline)
+  }
+
+  private mutating func forget(_ database: Int, _ home: inout Home, _ record: Record) {
+    home.total &-= 1
+    if record.flags.contains(.siblings) { siblingSets &-= 1 }
+    if record.flags.contains(.tombstone) {
+      counts[database].tombstones &-= 1
+      return
+    }
+    home.live &-= 1
+    counts[database].live &-= 1
+    if record.deadline != 0 {
+      counts[database].deadlines &-= 1
+      counts[database].deadlineSum &-= record.deadline
+    }
+  }
+
+  @inline(__always)
+  private mutating func count(
+    _ database: Int, _ home: inout Home, _ flags: ObjectFlags, _ deadline: UInt64
+  ) {
+    home.total &+= 1
+    if _slowPath(flags.contains(.siblings)) { siblingSets &+= 1 }
+    if flags.contains(.tombstone) {
+      counts[database].tombstones &+= 1
+      return
+    }
+    home.live &+= 1
+    counts[database].live &+= 1
+    if deadline != 0 {
+      counts[database].deadlines &+= 1
+      counts[database].deadlineSum &+= deadline
+    }
+  }
+
+  /// Rewrites an existing record whose length or layout changes.
+  @inline(never)
+  private mutating func reshape(
+    _ place: Place, _ key: UnsafeRawBufferPointer, _ stamp: Stamp, _ actor: Int,
+    _ deadline: UInt64, _ flags: ObjectFlags, _ valueLength: Int, _ keeping: Int
+  ) -> UnsafeMutableRawPointer {
+    let old = place.record
+    let keep = min(keeping, old.valueLength, valueLength)
+    let size = Record.size(
+      keyLength: key.count, valueLength: valueLength, hasDeadline: deadline != 0)
+    if let capacity = reusable(old, size) {
+      // `key` may lie in this very record, so it moves before the head is written over it.
+      let shift =
+        (deadline != 0 ? 8 : 0) - (old.flags.contains(.deadline) ? 8 : 0)
+      let body = old.base + (old.size - old.keyLength - old.valueLength)
+      if shift != 0 {
+        (body + shift).copyMemory(from: body, byteCount: key.count + keep)
+      }
+      invariant(size <= capacity, "a record of \(size) bytes in a cell of \(capacity)")
+      old.writeHead(
+        stamp: stamp, actorIndex: actor, flags: flags, deadline: deadline,
+        keyLength: key.count, valueLength: valueLength, isBlock: old.isBlock)
+      setEntry(place, old.base, flags, deadline)
+      return old.valueStart
+    }
+    let fresh = make(size, growing: keep > 0)
+    let record = Record(fresh.base)
+    record.writeHead(
+      stamp: stamp, actorIndex: actor, flags: flags, deadline: deadline,
+      keyLength: key.count, valueLength: valueLength, isBlock: fresh.isBlock)
+    (record.valueStart - key.count).copyMemory(
+      from: key.baseAddress ?? UnsafeRawPointer(record.base), byteCount: key.count)
+    if keep > 0 { record.valueStart.copyMemory(from: old.valueStart, byteCount: keep) }
+    setEntry(place, record.base, flags, deadline)
+    free(old)
+    return record.valueStart
+  }
+
+  /// The capacity of `old` when a record of `size` bytes should stay in it.
+  private func reusable(_ old: Record, _ size: Int) -> Int? {
+    if old.isBlock {
+      let capacity = RecordArena.blockCapacity(old.base)
+      return size <= capacity && size > RecordArena.largestCell && size >= capacity / 4
+        ? capacity : nil
+    }
+    guard size <= RecordArena.largestCell else { return nil }
+    let cell = RecordArena.cellSize(for: old.size)
+    return RecordArena.cellSize(for: size) == cell ? cell : nil
+  }
+
+  /// Memory for a record. One that grows by appending gets a quarter to spare.
+  @inline(__always)
+  private mutating func make(
+    _ size: Int, growing: Bool
+  ) -> (base: UnsafeMutableRawPointer, isBlock: Bool) {
+    if _fastPath(size <= RecordArena.largestCell) {
+      return (arena.pointee.allocateCell(RecordArena.cellSize(for: size)), false)
+    }
+    return (arena.pointee.allocateBlock(growing ? size + size / 4 : size), true)
+  }
+
+  @inline(__always)
+  private mutating func free(_ record: Record) {
+    if _slowPath(record.isBlock) {
+      arena.pointee.freeBlock(record.base)
+    } else {
+      arena.pointee.freeCell(record.base, cell: RecordArena.cellSize(for: record.size))
+    }
+  }
+
+  private func setEntry(
+    _ place: Place, _ record: UnsafeMutableRawPointer, _ flags: ObjectFlags, _ deadline: UInt64
+  ) {
+    let fingerprint = place.segment.entries[place.index] >> 48
+    place.segment.entries[place.index] =
+      Entry(fingerprint: fingerprint, record: record, flags: Table.mark(flags, deadline)).bits
+  }
+
+  /// What an entry says of its record, so that walks need not touch it.
+  private static func mark(_ flags: ObjectFlags, _ deadline: UInt64) -> UInt64 {
+    (flags.contains(.tombstone) ? Entry.tombstoneFlag : 0)
+      | (deadline != 0 || flags.contains(.siblings) ? Entry.deadlineFlag : 0)
+  }
+
+  private mutating func insert(
+    _ home: inout Home, _ database: Int, _ hash: UInt64, _ key: UnsafeRawBufferPointer,
+    _ stamp: Stamp, _ actor: Int, _ deadline: UInt64, _ flags: ObjectFlags, _ valueLength: Int
+  ) -> UnsafeMutableRawPointer {
+    let size = Record.size(
+      keyLength: key.count, valueLength: valueLength, hasDeadline: deadline != 0)
+    let memory = make(size, growing: false)
+    let record = Record(memory.base)
+    record.writeHead(
+      stamp: stamp, actorIndex: actor, flags: flags, deadline: deadline,
+      keyLength: key.count, valueLength: valueLength, isBlock: memory.isBlock)
+    if let base = key.baseAddress, key.count > 0 {
+      (record.valueStart - key.count).copyMemory(from: base, byteCount: key.count)
+    }
+    let segment = roomySegment(&home, hash)
+    let fingerprint = hash >> 32 & 0xffff
+    let at = segment.lowerBound(fingerprint)
+    let entries = segment.entries
+    let used = segment.used
+    (entries + at + 1).update(from: entries + at, count: used - at)
+    entries[at] =
+      Entry(fingerprint: fingerprint, record: record.base, flags: Table.mark(flags, deadline)).bits
+    segment.used = used + 1
+    count(database, &home, flags, deadline)
+    return record.valueStart
+  }
+
+  private mutating func makeDatabase(_ database: Int) -> UnsafeMutablePointer<Home> {
+    let table = UnsafeMutablePointer<Home>.allocate(capacity: slots)
+    table.initialize(repeating: Home(), count: slots)
+    homes[database] = table
+    indexBytes += slots * MemoryLayout<Home>.stride
+    return table
+  }
+
+  // MARK: Segments
+
+  /// The segment for `hash`, with room for one more entry.
+  private mutating func roomySegment(_ home: inout Home, _ hash: UInt64) -> Segment {
+    while true {
+      guard let segment = segment(home, hash) else {
+        let first = makeSegment(capacity: Segment.capacity(for: 1), depth: 0)
+        home.root = UInt(bitPattern: first.base)
+        return first
+      }
+      if segment.used < Segment.splitAt || segment.depth == Segment.deepest {
+        if segment.used < segment.capacity { return segment }
+        invariant(segment.used < 65_535, "65,535 keys share 30 bits of hash and a slot")
+        return resize(&home, hash, segment, Segment.capacity(for: segment.used + 1))
+      }
+      split(&home, hash, segment)
+    }
+  }
+
+  private mutating func makeSegment(capacity: Int, depth: Int) -> Segment {
+    let segment = Segment.make(capacity: capacity, depth: depth)
+    indexBytes += segment.bytes
+    return segment
+  }
+
+  private mutating func freeSegment(_ segment: Segment) {
+    indexBytes -= segment.bytes
+    segment.base.deallocate()
+  }
+
+  private mutating func resize(
+    _ home: inout Home, _ hash: UInt64, _ segment: Segment, _ capacity: Int
+  ) -> Segment {
+    let fresh = makeSegment(capacity: capacity, depth: segment.depth)
+    fresh.used = segment.used
+    fresh.entries.update(from: segment.entries, count: segment.used)
+    replace(&home, hash, segment, fresh, fresh)
+    freeSegment(segment)
+    return fresh
+  }
+
+  /// Puts `low` and `high` where `segment` stood: the halves by the next bit of the hash.
+  private func replace(
+    _ home: inout Home, _ hash: UInt64, _ segment: Segment, _ low: Segment, _ high: Segment
+  ) {
+    guard home.root & 1 == 1 else {
+      home.root = UInt(bitPattern: low.base)
+      return
+    }
+    let directory = Directory(home.root)
+    let span = 1 << (directory.depth - segment.depth)
+    let first = directory.place(hash) & ~(span - 1)
+    for offset in 0..<span {
+      directory[first + offset] = offset < span / 2 || low.base == high.base ? low : high
+    }
+  }
+
+  private mutating func split(_ home: inout Home, _ hash: UInt64, _ segment: Segment) {
+    let depth = segment.depth
+    if home.root & 1 == 0 {
+      home.root = Directory.make(depth: 1, filledWith: segment).root
+      indexBytes += 8 + 2 * 8
+    } else if Directory(home.root).depth == depth {
+      let old = Directory(home.root)
+      home.root = old.doubled().root
+      indexBytes += 8 + (1 << (depth + 1)) * 8 - (8 + (1 << depth) * 8)
+    }
+    let room = Segment.capacity(for: segment.used / 2 + 8)
+    let low = makeSegment(capacity: max(room, segment.used), depth: depth + 1)
+    let high = makeSegment(capacity: max(room, segment.used), depth: depth + 1)
+    for index in 0..<segment.used {
+      let entry = segment.entries[index]
+      let hash = self.hash(Entry(entry).record.key)
+      let half = hash >> UInt64(63 - depth) & 1 == 0 ? low : high
+      half.entries[half.used] = entry
+      half.used += 1
+    }
+    replace(&home, hash, segment, low, high)
+    freeSegment(segment)
+  }
+
+  // MARK: Removing
+
+  /// Forgets the key altogether: no tombstone stays. True when it was there.
+  @discardableResult
+  package mutating func remove(
+    database: Int, slot: Int, hash: UInt64, key: UnsafeRawBufferPointer
+  ) -> Bool {
+    guard let table = homes[database], let place = find(table[slot], hash, key) else {
+      return false
+    }
+    removeEntry(database, &table[slot], place.segment, place.index)
+    shrink(&table[slot], hash, place.segment)
+    return true
+  }
+
+  private mutating func removeEntry(
+    _ database: Int, _ home: inout Home, _ segment: Segment, _ index: Int
+  ) {
+    let record = Entry(segment.entries[index]).record
+    actors.release(record.actorIndex)
+    forget(database, &home, record)
+    free(record)
+    let used = segment.used
+    let entries = segment.entries
+    (entries + index).update(from: entries + index + 1, count: used - index - 1)
+    segment.used = used - 1
+  }
+
+  /// Gives back what an emptier slot does not need.
+  private mutating func shrink(_ home: inout Home, _ hash: UInt64, _ segment: Segment) {
+    if home.total == 0 {
+      freeIndex(&home)
+    } else if segment.capacity > 8, segment.used < segment.capacity / 2 {
+      _ = resize(&home, hash, segment, Segment.capacity(for: segment.used))
+    }
+  }
+
+  private mutating func freeIndex(_ home: inout Home) {
+    Table.forEachSegment(home) { segment, _ in
+      indexBytes -= segment.bytes
+      segment.base.deallocate()
+    }
+    if home.root & 1 == 1 {
+      indexBytes -= Directory(home.root).bytes
+      Directory(home.root).base.deallocate()
+    }
+    home.root = 0
+  }
+
+  private static func freeAll(
+    _ home: inout Home, _ arena: UnsafeMutablePointer<RecordArena>
+  ) {
+    forEachSegment(home) { segment, _ in
+      for index in 0..<segment.used {
+        let record = Entry(segment.entries[index]).record
+        if record.isBlock {
+          arena.pointee.freeBlock(record.base)
+        } else {
+          arena.pointee.freeCell(record.base, cell: RecordArena.cellSize(for: record.size))
+        }
+      }
+      segment.base.deallocate()
+    }
+    if home.root & 1 == 1 { Directory(home.root).base.deallocate() }
+    home.root = 0
+  }
+
+  /// Visits each segment of a slot once, in the order of the hash, with its first directory place
+  /// scaled to 16 bits.
+  private static func forEachSegment(_ home: Home, _ body: (Segment, Int) -> Void) {
+    guard home.root != 0 else { return }
+    guard home.root & 1 == 1 else {
+      body(Segment(UnsafeMutableRawPointer(bitPattern: home.root).unsafelyUnwrapped), 0)
+      return
+    }
+    let directory = Directory(home.root)
+    var place = 0
+    while place < 1 << directory.depth {
+      let segment = directory[place]
+      let next = place + 1 << (directory.depth - segment.depth)
+      body(segment, place << (16 - directory.depth))
+      place = next
+    }
+  }
+}
+
+/// The segments of a slot that has several: 2^depth places by the highest bits of the hash.
+private struct Directory {
+  let base: UnsafeMutableRawPointer
+
+  /// `root` is the address with the lowest bit set.
+  @inline(__always) init(_ root: UInt) {
+    base = UnsafeMutableRawPointer(bitPattern: root & ~1).unsafelyUnwrapped
+  }
+
+  var root: UInt { UInt(bitPattern: base) | 1 }
+  var depth: Int { base.load(as: Int.self) }
+  var bytes: Int { 8 + (1 << depth) * 8 }
+
+  @inline(__always) func place(_ hash: UInt64) -> Int {
+    Int(truncatingIfNeeded: hash >> UInt64(truncatingIfNeeded: 64 &- depth))
+  }
+
+  @inline(__always) subscript(place: Int) -> Segment {
+    get { Segment(base.load(fromByteOffset: 8 + place * 8, as: UnsafeMutableRawPointer.self)) }
+    nonmutating set { base.storeBytes(of: newValue.base, toByteOffset: 8 + place * 8, as: UnsafeMutableRawPointer.self) }
+  }
+
+  static func make(depth: Int, filledWith segment: Segment?) -> Directory {
+    let base = UnsafeMutableRawPointer.allocate(byteCount: 8 + (1 << depth) * 8, alignment: 8)
+    base.storeBytes(of: depth, as: Int.self)
+    let directory = Directory(UInt(bitPattern: base) | 1)
+    if let segment { for place in 0..<1 << depth { directory[place] = segment } }
+    return directory
+  }
+
+  func doubled() -> Directory {
+    let twice = Directory.make(depth: depth + 1, filledWith: nil)
+    for place in 0..<1 << depth {
+      twice[place * 2] = self[place]
+      twice[place * 2 + 1] = self[place]
+    }
+    base.deallocate()
+    return twice
+  }
+}
+
+// MARK: Walking
+
+/// A place in a slot's order of keys: 16 bits of directory, 12 of fingerprint. Holds while keys come
+/// and go, and after splits, because both are bits of the hash.
+package struct ScanPosition: Sendable, Equatable {
+  package static let bits = 28
+  package var rawValue: UInt32
+  package init(rawValue: UInt32) { self.rawValue = rawValue }
+  package static let start = ScanPosition(rawValue: 0)
+}
+
+/// A key met on a walk.
+package struct WalkedObject {
+  package var key: UnsafeRawBufferPointer
+  package var object: ObjectView
+}
+
+/// What to do with a walked object.
+package enum WalkVerdict: Sendable {
+  case keep
+  case remove
+}
+
+extension Table {
+  /// Visits the objects of a slot from `position` on until at least `count` were visited; returns
+  /// where to go on, nil when the slot is done. Objects with the same position are never parted.
+  package func walk(
+    database: Int, slot: Int, from position: ScanPosition, count: Int,
+    _ visit: (WalkedObject) -> Void
+  ) -> ScanPosition? {
+    guard let table = homes[database] else { return nil }
+    var visited = 0
+    var stop: ScanPosition?
+    Table.forEachSegment(table[slot]) { segment, prefix in
+      guard stop == nil else { return }
+      let last = prefix + (1 << (16 - segment.depth)) - 1
+      guard last >= Int(position.rawValue >> 12) else { return }
+      // A split since the last call may have put the start inside this segment's prefix range.
+      let from = prefix >= Int(position.rawValue >> 12) && prefix != Int(position.rawValue >> 12)
+        ? 0 : UInt64(position.rawValue & 0xfff)
+      var previous: UInt64?
+      for index in 0..<segment.used {
+        let entry = segment.entries[index]
+        let fine = entry >> 52
+        if fine < from { continue }
+        if visited >= count, fine != previous {
+          stop = ScanPosition(rawValue: UInt32(prefix) << 12 | UInt32(fine))
+          return
+        }
+        previous = fine
+        let record = Entry(entry).record
+        visit(WalkedObject(key: record.key, object: view(record)))
+        visited += 1
+      }
+    }
+    return stop
+  }
+
+  /// Visits every object of a slot and removes those that `judge` says to.
+  package mutating func sweep(
+    database: Int, slot: Int, _ judge: (WalkedObject) -> WalkVerdict
+  ) {
+    guard let table = homes[database], table[slot].total > 0 else { return }
+    var doomed: [[UInt8]] = []
+    Table.forEachSegment(table[slot]) { segment, _ in
+      for index in 0..<segment.used {
+        let record = Entry(segment.entries[index]).record
+        if judge(WalkedObject(key: record.key, object: view(record))) == .remove {
+          doomed.append(Array(record.key))
+        }
+      }
+    }
+    for key in doomed {
+      key.withUnsafeBytes {
+        _ = remove(database: database, slot: slot, hash: hash($0), key: $0)
+      }
+    }
+  }
+
+  /// The keys of a slot that have a deadline due at `now`, at most `limit`. Touches only entries
+  /// that are marked as having one.
+  package func dueKeys(database: Int, slot: Int, now: UInt64, limit: Int) -> [[UInt8]] {
+    guard let table = homes[database], table[slot].live > 0 else { return [] }
+    var due: [[UInt8]] = []
+    Table.forEachSegment(table[slot]) { segment, _ in
+      for index in 0..<segment.used where due.count < limit {
+        let entry = Entry(segment.entries[index])
+        guard entry.hasDeadline, !entry.isTombstone else { continue }
+        if view(entry.record).live(at: now) == nil { due.append(Array(entry.record.key)) }
+      }
+    }
+    return due
+  }
+
+  /// Drops all objects of a database at once.
+  package mutating func removeAll(database: Int) {
+    guard let table = homes[database] else { return }
+    for slot in 0..<slots where table[slot].total > 0 {
+      Table.forEachSegment(table[slot]) { segment, _ in
+        for index in 0..<segment.used {
+          let record = Entry(segment.entries[index]).record
+          actors.release(record.actorIndex)
+          if record.flags.contains(.siblings) { siblingSets -= 1 }
+          free(record)
+        }
+      }
+      freeIndex(&table[slot])
+      table[slot].live = 0
+      table[slot].total = 0
+    }
+    counts[database] = Counts()
+  }
+
+  /// Stops the process when the structure is inconsistent. For tests.
+  package func checkInvariants() {
+    for database in 0..<databases {
+      guard let table = homes[database] else { continue }
+      var live = 0
+      for slot in 0..<slots {
+        var total: UInt32 = 0
+        Table.forEachSegment(table[slot]) { segment, prefix in
+          invariant(segment.used <= segment.capacity, "a segment holds more than it can")
+          var last: UInt64 = 0
+          for index in 0..<segment.used {
+            let entry = Entry(segment.entries[index])
+            invariant(entry.bits >> 48 >= last, "fingerprints out of order in slot \(slot)")
+            last = entry.bits >> 48
+            let record = entry.record
+            let hash = self.hash(record.key)
+            invariant(hash >> 32 & 0xffff == last, "a key under another's fingerprint")
+            if segment.depth > 0 {
+              let shared = UInt64(64 - segment.depth)
+              invariant(
+                hash >> shared == UInt64(prefix) >> UInt64(16 - segment.depth),
+                "a key in another's segment")
+            }
+            invariant(
+              entry.isTombstone == record.flags.contains(.tombstone), "a false tombstone mark")
+            if !entry.isTombstone { live += 1 }
+            total += 1
+          }
+        }
+        invariant(total == table[slot].total, "slot \(slot) counts \(table[slot].total) of \(total)")
+      }
+      invariant(live == counts[database].live, "database \(database) miscounts its keys")
+    }
+  }
+}

@@ -1,0 +1,70 @@
+import Foundation
+
+/// `coterie-bench`: what Coterie costs, measured beside Redis in one run.
+///
+/// Figures of two runs, let alone two machines, do not compare; figures of one run do. So both
+/// servers stand on the same core under the same load generator, take turns, and the answer is
+/// a ratio. The measure is processor time and not throughput: with 50 clients and one core for
+/// the load, throughput mostly says how fast redis-benchmark is.
+///
+/// ```
+///   Options ── Comparison ──┬── Launcher ────── Deployment ── ServerNode ── ChildProcess
+///                  │        ├── CPUMeter ────── LoadGenerator (redis-benchmark)
+///                  │        └── KeyLoader ───── RESPConnection
+///                Report                         Custody: nothing outlives the run
+/// ```
+@main
+enum CoterieBench {
+  static func main() {
+    do {
+      let options = try Options(arguments: Array(CommandLine.arguments.dropFirst()))
+      if options.wantsHelp {
+        print(Options.usage)
+      } else {
+        exit(try compare(options) ? 0 : 1)
+      }
+    } catch let error as UsageError {
+      complain("\(error.reason)\nTry coterie-bench --help.")
+      exit(2)
+    } catch {
+      complain("\(error)")
+      exit(1)
+    }
+  }
+
+  /// Measures and prints; whether everything could be run.
+  private static func compare(_ options: Options) throws(BenchError) -> Bool {
+    let custody = Custody()
+    Interruption.releaseOnSignal(custody)
+    defer { custody.releaseAll() }
+    let programs = try Programs(options: options)
+    if programs.coterieServerIsDebugBuild {
+      complain("warning: \(programs.coterieServer) is a debug build; its figures mean nothing")
+    }
+    let (servers, load) = try cores()
+    let directory = try custody.makeDirectory()
+    func spawner(on core: Core) -> Spawner {
+      Spawner(programs: programs, core: core, custody: custody, directory: directory)
+    }
+    var comparison = Comparison(
+      options: options, launcher: Launcher(spawner: spawner(on: servers)),
+      generator: LoadGenerator(spawner: spawner(on: load)))
+    comparison.run()
+    print(Report(comparison: comparison).text)
+    return comparison.failures.isEmpty
+  }
+
+  /// A core for all servers and one for the load, the same if there is only one.
+  private static func cores() throws(BenchError) -> (servers: Core, load: Core) {
+    let cores = try Core.available()
+    guard cores.count > 1 else {
+      complain("warning: only one core; servers and load share it, throughput will suffer")
+      return (cores[0], cores[0])
+    }
+    return (cores[0], cores[1])
+  }
+
+  private static func complain(_ text: String) {
+    StandardError.print("coterie-bench: \(text)")
+  }
+}
