@@ -29,7 +29,7 @@ package func formatFloat(_ value: ExtendedFloat) -> String {
   let bits = ExtendedFloat.significandBitCount + 1
   // value = mantissa × 2^exponent, with an integral mantissa of `bits` bits.
   let exponent = Int(value.exponent) - (bits - 1)
-  let mantissa = UInt64((value.magnitude.significand * power(ofTwo: bits - 1)).rounded(.down))
+  let mantissa = UInt64((value.magnitude.significand * power(ofTwo: bits - 1)))
   var digits = BigDecimal(mantissa)
   var negative = value.sign == .minus
   if exponent >= 0 {
