@@ -20,6 +20,11 @@ extension Evaluator {
     var persists = false
     /// The option that gave the expiry, and its word.
     var expiry: (unit: ExpiryUnit, word: Int)?
+
+    /// One kind of expiry, though as often as one likes.
+    func takes(_ unit: ExpiryUnit) -> Bool {
+      !keepsDeadline && !persists && (expiry == nil || expiry?.unit == unit)
+    }
   }
 
   func set(_ live: LiveValue?) -> Mutation {
@@ -46,7 +51,6 @@ extension Evaluator {
     var at = start
     while at < wordCount {
       let option = word(at)
-      let free = options.expiry == nil && !options.keepsDeadline && !options.persists
       if !forGetEx, option.isWord("nx"), !options.ifPresent {
         options.ifAbsent = true
       } else if !forGetEx, option.isWord("xx"), !options.ifAbsent {
@@ -57,7 +61,7 @@ extension Evaluator {
         options.keepsDeadline = true
       } else if forGetEx, option.isWord("persist"), options.expiry == nil {
         options.persists = true
-      } else if let unit = ExpiryUnit(option), free, at + 1 < wordCount {
+      } else if let unit = ExpiryUnit(option), options.takes(unit), at + 1 < wordCount {
         options.expiry = (unit, at + 1)
         at += 1
       } else {

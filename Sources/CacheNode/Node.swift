@@ -132,6 +132,7 @@ package final class Node {
     guard session.pointee.generation == id.generation, session.pointee.isOpen else { return }
     session.pointee.output.pointee.consume(write(session.pointee.output.pointee.readable))
     session.pointee.output.pointee.shrink(keeping: Limits.idleBufferBytes)
+    if _slowPath(session.pointee.flags.contains(.choked)) { core.outputWritten(id.index) }
   }
 
   package func withOutput(of id: LinkID, _ write: (UnsafeRawBufferPointer) -> Int) {

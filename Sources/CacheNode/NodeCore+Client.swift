@@ -214,10 +214,9 @@ extension NodeCore {
       let word = arguments.pointee[place]
       let value = arguments.pointee[place + 1]
       if word.isWord("id") {
-        guard let id = parseInteger(value) else {
-          return "ERR value is not an integer or out of range"
+        guard let id = parseInteger(value), id >= 1 else {
+          return "ERR client-id should be greater than 0"
         }
-        guard id >= 1 else { return "ERR client-id should be greater than 0" }
         filter.id = id
       } else if word.isWord("addr") {
         filter.address = value.text

@@ -13,6 +13,7 @@ extension NodeCore {
     case "resetstat":
       statistics = NodeStatistics()
       errorCounts = [:]
+      subcommandCalls = [:]
       for number in 0..<commandIndex.count {
         commandIndex.entries[number].calls = 0
         commandIndex.entries[number].rejected = 0
@@ -46,14 +47,11 @@ extension NodeCore {
   }
 
   private mutating func getConfig(_ index: Int) -> Bool {
-    let patterns = (2..<arguments.pointee.count).map { Array(arguments.pointee[$0]) }
-    var all = ParameterStore.specs.map { ($0.name, parameters[$0.name] ?? "") }
-    all += keyspaceValues()
-    let matching = all.filter { name, _ in
-      patterns.contains { pattern in
-        pattern.withUnsafeBytes { pattern in
-          Array(name.utf8).withUnsafeBytes { globMatch(pattern: pattern, $0, ignoringCase: true) }
-        }
+    var matching: [(name: String, value: String)] = []
+    for place in 2..<arguments.pointee.count {
+      for found in matches(arguments.pointee[place])
+      where !matching.contains(where: { $0.name.lowercased() == found.name.lowercased() }) {
+        matching.append(found)
       }
     }
     let resp = sessions[index].pointee.resp
@@ -66,12 +64,27 @@ extension NodeCore {
     }
   }
 
+  /// The parameters that a word of CONFIG GET names. Without a glob's characters the word itself is
+  /// the name, and is shown in the client's spelling, as in Redis.
+  private func matches(_ word: UnsafeRawBufferPointer) -> [(name: String, value: String)] {
+    let isPattern = word.contains { $0 == 42 || $0 == 63 || $0 == 91 }
+    if !isPattern {
+      if let value = parameters[word.text] { return [(word.text, value)] }
+      return keyspaceValues().filter { $0.name == word.text }
+    }
+    var all = ParameterStore.specs.map { ($0.name, parameters[$0.name] ?? "") }
+    all += keyspaceValues()
+    return all.filter { name, _ in
+      Array(name.utf8).withUnsafeBytes { globMatch(pattern: word, $0, ignoringCase: true) }
+    }
+  }
+
   // MARK: SET
 
   /// All pairs or none: everything is tried on copies first.
   private mutating func setConfig(_ index: Int) -> Bool {
     guard arguments.pointee.count % 2 == 0 else {
-      return fail(index, "ERR wrong number of arguments for 'config|set' command")
+      return syntaxError(index)
     }
     if sessions[index].pointee.inFlight > 0 { return stall(index) }
     let pairs = stride(from: 2, to: arguments.pointee.count, by: 2).map {
@@ -94,7 +107,8 @@ extension NodeCore {
     }
     for (name, keyspace) in freshSettings.keyspaces().sorted(by: { $0.key < $1.key }) {
       if let contradiction = keyspace.contradiction {
-        return fail(index, failure("keyspace.\(name)", contradiction))
+        return fail(
+          index, failure("keyspace.\(name).\(contradiction.parameter)", contradiction.text))
       }
     }
     parameters = fresh

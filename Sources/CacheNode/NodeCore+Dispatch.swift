@@ -327,19 +327,26 @@ extension NodeCore {
       closeAfterReplies(index)
       return true
     }
-    var shown = ""
-    for word in 1..<max(1, arguments.pointee.count) where shown.utf8.count < 128 {
-      shown += "'" + cString(arguments.pointee[word], limit: 128 - shown.utf8.count) + "' "
+    var shown: [UInt8] = []
+    for word in 1..<max(1, arguments.pointee.count) where shown.count < 128 {
+      shown += Array("'".utf8) + cBytes(arguments.pointee[word], limit: 128 - shown.count)
+      shown += Array("' ".utf8)
     }
-    let text = "ERR unknown command '\(cString(name, limit: 128))', with args beginning with: "
+    let text =
+      Array("ERR unknown command '".utf8) + cBytes(name, limit: 128)
+      + Array("', with args beginning with: ".utf8)
     countError("ERR")
     return replyNow(index) { $0.pointee.appendError(text + shown) }
   }
 
   /// The bytes up to the first NUL, as C's `%.*s` prints them.
-  func cString(_ bytes: UnsafeRawBufferPointer, limit: Int) -> String {
+  private func cBytes(_ bytes: UnsafeRawBufferPointer, limit: Int) -> [UInt8] {
     let end = bytes.firstIndex(of: 0) ?? bytes.count
-    return bytes.slice(0, min(end, limit)).text
+    return Array(bytes.slice(0, min(end, limit)))
+  }
+
+  func cString(_ bytes: UnsafeRawBufferPointer, limit: Int) -> String {
+    String(decoding: cBytes(bytes, limit: limit), as: UTF8.self)
   }
 
   @inline(never)

@@ -145,10 +145,16 @@ extension NodeCore {
     var lines = ["# Commandstats"]
     for number in 0..<commandIndex.count {
       let entry = commandIndex.entries[number]
-      guard entry.calls > 0 || entry.rejected > 0 else { continue }
+      guard entry.calls > 0 || entry.rejected > 0, !commandTable.commands[number].isContainer else {
+        continue
+      }
       lines.append(
         "cmdstat_\(commandTable.commands[number].name):calls=\(entry.calls),usec=0,"
           + "usec_per_call=0.00,rejected_calls=\(entry.rejected),failed_calls=\(entry.failed)")
+    }
+    for (name, calls) in subcommandCalls.sorted(by: { $0.key < $1.key }) {
+      lines.append(
+        "cmdstat_\(name):calls=\(calls),usec=0,usec_per_call=0.00,rejected_calls=0,failed_calls=0")
     }
     return lines
   }

@@ -84,10 +84,10 @@ extension NodeCore {
   }
 
   /// Closes a link from this side.
-  mutating func dropLink(_ id: LinkID, _ why: String) {
+  mutating func dropLink(_ id: LinkID, _ why: String, level: LogLevel = .notice) {
     guard let link = link(id), !link.pointee.closeAsked else { return }
     link.pointee.closeAsked = true
-    log(.notice, "closing the link \(linkName(link)): \(why)")
+    log(level, "closing the link \(linkName(link)): \(why)")
     actions.append(.closeLink(id))
     linkClosed(id)
   }

@@ -149,7 +149,7 @@ extension NodeCore {
     if hello.node == configuration.id {
       // A seed that is this node itself.
       if let endpoint = link.pointee.endpoint { seedLinks[endpoint] = nil }
-      dropLink(id, "it leads to this node itself")
+      dropLink(id, "it leads to this node itself", level: .debug)
       return false
     }
     guard let peer = peerIndex(hello.node) ?? addPeer(hello.node) else {
@@ -159,7 +159,7 @@ extension NodeCore {
     if link.pointee.isOutgoing, link.pointee.peer < 0 {
       if let endpoint = link.pointee.endpoint { seedLinks[endpoint] = nil }
       if peers[peer].pointee.outLink >= 0, peers[peer].pointee.outLink != id.index {
-        dropLink(id, "there is one to that node already")
+        dropLink(id, "there is one to that node already", level: .debug)
         return false
       }
       peers[peer].pointee.outLink = id.index

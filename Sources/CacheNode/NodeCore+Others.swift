@@ -146,8 +146,12 @@ extension NodeCore {
   }
 
   private mutating func executeSelect(_ index: Int) -> Bool {
-    guard let database = parseInteger(arguments.pointee[1]), Int32(exactly: database) != nil else {
+    guard let database = parseInteger(arguments.pointee[1]) else {
       return fail(index, "ERR value is not an integer or out of range")
+    }
+    guard Int32(exactly: database) != nil else {
+      return fail(
+        index, "ERR value is out of range, value must between -2147483648 and 2147483647")
     }
     if parameters.isYes("cluster-enabled"), database != 0 {
       return fail(index, "ERR SELECT is not allowed in cluster mode")
@@ -187,7 +191,6 @@ extension NodeCore {
       resp = UInt8(version)
       at = 2
     }
-    var name: String?
     while at < arguments.pointee.count {
       let left = arguments.pointee.count - at - 1
       if arguments.pointee[at].isWord("auth"), left >= 2 {
@@ -200,7 +203,8 @@ extension NodeCore {
           return fail(
             index, "ERR Client names cannot contain spaces, newlines or special characters.")
         }
-        name = arguments.pointee[at + 1].text
+        // Kept even when a later option is wrong, as in Redis.
+        session.pointee.name = arguments.pointee[at + 1].text
         at += 2
       } else {
         return fail(
@@ -209,7 +213,6 @@ extension NodeCore {
     }
     // Commands behind this one reply in the new version; those before have their own.
     session.pointee.resp = resp
-    if let name { session.pointee.name = name }
     let id = session.pointee.id
     let mode = parameters.isYes("cluster-enabled") ? "cluster" : "standalone"
     return replyNow(index) { reply in
@@ -257,6 +260,7 @@ extension NodeCore {
           + "Try \(spec.name.uppercased()) HELP.")
     }
     sessions[index].pointee.lastSubcommand = name
+    subcommandCalls[subcommand.name, default: 0] += 1
     guard subcommand.accepts(wordCount: arguments.pointee.count) else {
       return fail(index, "ERR wrong number of arguments for '\(subcommand.name)' command")
     }

@@ -76,7 +76,7 @@ extension NodeCore {
     _ call: KeyCall, _ words: UnsafeMutablePointer<ArgumentList>,
     _ reply: UnsafeMutablePointer<ByteBuffer>, echoTo link: LinkID? = nil
   ) {
-    if let refusal = refusalOfBlindWrite(call) { return reply.pointee.appendError(refusal) }
+    if let refusal = refusalOfBlindWrite(call, words) { return reply.pointee.appendError(refusal) }
     let key = words.pointee[call.keyIndex]
     guard let _ = evaluateAndPut(call, words, key, reply) else { return }
     let rank = ownRank(call.slot, copies: policies[call.policy].copies)
@@ -121,7 +121,7 @@ extension NodeCore {
       locks[call.hash]?.append(index)
       return
     }
-    if let refusal = refusalOfBlindWrite(call) {
+    if let refusal = refusalOfBlindWrite(call, words) {
       operation.pointee.reply.pointee.appendError(refusal)
       return deliver(index)
     }

@@ -32,7 +32,8 @@ extension NodeCore {
   mutating func executeScan(_ index: Int) -> Bool {
     let session = sessions[index]
     if session.pointee.inFlight > 0 { return stall(index) }
-    guard let cursor = parseUnsigned(arguments.pointee[1]) else {
+    let word = arguments.pointee[1]
+    guard let cursor = word.isEmpty ? 0 : parseUnsigned(word) else {
       return replyNow(index) { $0.pointee.appendError("ERR invalid cursor") }
     }
     var options = ScanOptions()

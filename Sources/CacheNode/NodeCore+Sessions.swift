@@ -153,6 +153,10 @@ extension NodeCore {
       switch outcome {
       case .request(let length):
         if arguments.pointee.count > 0 {
+          if _slowPath(session.pointee.output.pointee.count > Limits.clientOutputBytes) {
+            session.pointee.flags.insert([.stalled, .choked])
+            return at
+          }
           guard execute(index) else { return at }
           if _slowPath(session.pointee.flags.contains(.closing)) { return bytes.count }
         }
@@ -168,10 +172,10 @@ extension NodeCore {
   }
 
   private mutating func protocolError(_ index: Int, _ error: ProtocolError) {
-    log(.verbose, "protocol error of client id=\(sessions[index].pointee.id): \(error.text)")
+    log(.verbose, "protocol error of client id=\(sessions[index].pointee.id): \(error)")
     statistics.errors += 1
     let reply = beginReply(index)
-    reply.buffer.pointee.appendError("ERR Protocol error: " + error.text)
+    reply.buffer.pointee.appendError(Array("ERR Protocol error: ".utf8) + error.text)
     endReply(index, reply)
     closeAfterReplies(index)
   }
@@ -212,14 +216,17 @@ extension NodeCore {
       session.pointee.flags.insert(.dirty)
       dirtySessions.append(
         SessionID(index: index, generation: session.pointee.generation))
-      if _slowPath(session.pointee.output.pointee.count > Limits.clientOutputBytes) { overflowed(index) }
     }
   }
 
-  private mutating func overflowed(_ index: Int) {
-    log(.warning, "client id=\(sessions[index].pointee.id) reads too slowly; closing it")
-    sessions[index].pointee.output.pointee.removeAll()
-    closeAfterReplies(index)
+  /// The shell wrote some of the output of a client that was not reading: its commands go on.
+  mutating func outputWritten(_ index: Int) {
+    let session = sessions[index]
+    guard session.pointee.flags.contains(.choked),
+      session.pointee.output.pointee.count <= Limits.clientOutputBytes / 2
+    else { return }
+    session.pointee.flags.remove(.choked)
+    resumeLater(index)
   }
 
   /// Moves replies that are ready and next in order to the output.
@@ -243,7 +250,9 @@ extension NodeCore {
       session.pointee.localKeys = 0
       session.pointee.forwardedKeys = 0
     }
-    if session.pointee.flags.contains(.stalled) { resumeLater(index) }
+    if session.pointee.flags.contains(.stalled), !session.pointee.flags.contains(.choked) {
+      resumeLater(index)
+    }
     closeIfFinished(index)
   }
 

@@ -38,6 +38,7 @@ extension NodeCore {
 
   /// A lone node without deadlines wakes for the expiry cycle only.
   var nextDue: UInt64 {
+    if !resuming.isEmpty { return monotonic }
     var due = min(timers.gossip, timers.expiry)
     if !isAlone || !seedLinks.isEmpty || links.count > 0 { due = min(due, timers.tick) }
     return min(due, deadlines.nextDue, hedges.nextDue)

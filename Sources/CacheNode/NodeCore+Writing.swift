@@ -183,7 +183,7 @@ extension NodeCore {
       _ = applyContextual(call, words, reply)
       return
     }
-    if let refusal = refusalOfBlindWrite(call) { return reply.pointee.appendError(refusal) }
+    if let refusal = refusalOfBlindWrite(call, words) { return reply.pointee.appendError(refusal) }
     let key = words.pointee[call.keyIndex]
     let object = table.object(
       database: call.database, slot: call.slot, hash: call.hash, key: key)
@@ -203,10 +203,15 @@ extension NodeCore {
   }
 
   /// Why a write without a context is not taken; nil when it is.
-  func refusalOfBlindWrite(_ call: KeyCall) -> String? {
+  func refusalOfBlindWrite(
+    _ call: KeyCall, _ words: UnsafeMutablePointer<ArgumentList>
+  ) -> String? {
     let policy = policies[call.policy]
     guard policy.conflict == .siblings, policy.blindWrite == .reject else { return nil }
-    let isBlind = call.access == .blind || call.handler == .del || call.handler == .unlink
+    if isVersioned(call.handler, words) { return nil }
+    let isBlind =
+      call.access == .blind || call.handler == .del || call.handler == .unlink
+      || call.handler == .getset || call.handler == .setnx
     guard isBlind else { return nil }
     return "ERR this keyspace takes writes only with a causal context: use VSET, or set "
       + "keyspace.\(keyspaceMap.names[call.policy]).blind-write"

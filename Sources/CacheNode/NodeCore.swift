@@ -95,6 +95,8 @@ struct NodeCore: ~Copyable {
 
   var statistics = NodeStatistics()
   var errorCounts: [String: Int] = [:]
+  /// By full name, "config|get".
+  var subcommandCalls: [String: Int] = [:]
   var peakBytes = 0
   var timers = Timers()
   var isDraining = false

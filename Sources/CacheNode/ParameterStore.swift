@@ -15,6 +15,10 @@ package enum ParameterKind: Sendable {
   /// Bytes, with `kb`, `mb`, `gb`.
   case memory
   case choice([String])
+  /// Pairs of seconds and changes.
+  case savePoints
+  /// The letters of keyspace events.
+  case eventClasses
 }
 
 /// A parameter's name, default, and what it may hold.
@@ -50,23 +54,22 @@ package struct ParameterStore: Sendable {
     open("tombstone-ttl", .integer(60...Int(Int32.max)), "86400"),
     open("operation-timeout", .integer(10...60_000), "1000"),
     // Read or set by clients and tools; nothing here acts on them yet.
-    open("save", .text, ""),
+    open("save", .savePoints, ""),
     open("appendonly", .yesNo, "no"),
-    open("appendfsync", .choice(["always", "everysec", "no"]), "everysec"),
+    open("appendfsync", .choice(["everysec", "always", "no"]), "everysec"),
     open("maxmemory", .memory, "0"),
     open(
       "maxmemory-policy",
       .choice([
-        "noeviction", "volatile-lru", "allkeys-lru", "volatile-lfu", "allkeys-lfu",
-        "volatile-random", "allkeys-random", "volatile-ttl",
+        "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru",
+        "allkeys-lfu", "allkeys-random", "noeviction",
       ]), "noeviction"),
     open("maxmemory-samples", .integer(1...64), "5"),
     open("lfu-log-factor", .integer(0...Int(Int32.max)), "10"),
     open("lfu-decay-time", .integer(0...Int(Int32.max)), "1"),
     open("hz", .integer(1...500), "10"),
-    open("notify-keyspace-events", .text, ""),
+    open("notify-keyspace-events", .eventClasses, ""),
     open("replica-read-only", .yesNo, "yes"),
-    open("slave-read-only", .yesNo, "yes"),
     open("slowlog-log-slower-than", .integer(-1...Int.max), "10000"),
     open("slowlog-max-len", .integer(0...Int.max), "128"),
     open("latency-monitor-threshold", .integer(0...Int.max), "0"),
@@ -79,6 +82,7 @@ package struct ParameterStore: Sendable {
     open("set-max-intset-entries", .integer(0...Int.max), "512"),
     open("zset-max-listpack-entries", .integer(0...Int.max), "128"),
     open("stop-writes-on-bgsave-error", .yesNo, "yes"),
+    fixed("requirepass", .text, ""),
     open("protected-mode", .yesNo, "yes"),
     open("activedefrag", .yesNo, "no"),
     open("lua-time-limit", .integer(0...Int.max), "5000"),
@@ -105,8 +109,11 @@ package struct ParameterStore: Sendable {
 
   package static func spec(_ name: String) -> ParameterSpec? {
     let name = name.lowercased()
-    return specs.first { $0.name == name }
+    return specs.first { $0.name == (aliases[name] ?? name) }
   }
+
+  /// Names from before Redis 5.
+  private static let aliases = ["slave-read-only": "replica-read-only"]
 
   /// The value as CONFIG GET shows it; nil for an unknown name.
   package subscript(name: String) -> String? {
@@ -144,13 +151,35 @@ package struct ParameterStore: Sendable {
     case .memory:
       guard let bytes = ParameterStore.bytes(text) else { return "argument must be a memory value" }
       values[spec.name] = "\(bytes)"
+    case .savePoints:
+      let numbers = text.split(separator: " ").map { Int($0) ?? -1 }
+      guard numbers.count % 2 == 0, numbers.allSatisfy({ $0 >= 0 }),
+        stride(from: 0, to: numbers.count, by: 2).allSatisfy({ numbers[$0] >= 1 })
+      else { return "Invalid save parameters" }
+      values[spec.name] = text
+    case .eventClasses:
+      guard let canonical = ParameterStore.eventClasses(text) else {
+        return "Invalid event class character. Use 'Ag$lshzxeKEtmdn'."
+      }
+      values[spec.name] = canonical
     case .choice(let allowed):
       guard allowed.contains(text.lowercased()) else {
-        return "argument must be one of the following: " + allowed.joined(separator: ", ")
+        return "argument(s) must be one of the following: " + allowed.joined(separator: ", ")
       }
       values[spec.name] = text.lowercased()
     }
     return nil
+  }
+
+  /// The letters in Redis's order, with `A` for all that it stands for; nil for an unknown one.
+  private static func eventClasses(_ text: String) -> String? {
+    let all = "g$lshzxetd"
+    var letters = Set(text)
+    guard letters.isSubset(of: Set("Ag$lshzxeKEtmdn")) else { return nil }
+    if letters.contains("A") { letters.formUnion(all) }
+    var canonical = letters.isSuperset(of: all) ? "A" : String(all.filter(letters.contains))
+    canonical += String("KEmn".filter(letters.contains))
+    return canonical
   }
 
   /// `100mb`, `1g`, `512`: Redis's units, where `k` is 1000 and `kb` 1024.

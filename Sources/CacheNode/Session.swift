@@ -106,6 +106,8 @@ struct SessionFlags: OptionSet {
   static let halfClosed = SessionFlags(rawValue: 1 << 9)
   /// In the list of sessions to go on with at the end of the tick.
   static let resuming = SessionFlags(rawValue: 1 << 10)
+  /// More output waits than is allowed; commands wait with it.
+  static let choked = SessionFlags(rawValue: 1 << 12)
   /// The shell was told to close.
   static let closeAsked = SessionFlags(rawValue: 1 << 11)
 }

@@ -27,7 +27,8 @@ package struct Settings: Sendable {
     }
     for (name, keyspace) in keyspaces.sorted(by: { $0.key < $1.key }) {
       if let contradiction = keyspace.contradiction {
-        throw ConfigurationError("keyspace.\(name): \(contradiction)")
+        throw ConfigurationError(
+          "keyspace.\(name).\(contradiction.parameter): \(contradiction.text)")
       }
     }
     try readAddresses(directives)

@@ -126,9 +126,11 @@ package struct Keyspace: Equatable, Sendable {
   private static let longestTTL: UInt64 = 100 * 366 * 86_400
 
   /// What is wrong with the settings together; nil when nothing is.
-  package var contradiction: String? {
+  package var contradiction: (parameter: String, text: String)? {
     for (name, size) in [("w", write), ("r", read)] {
-      if case .count(let count) = size, count > copies { return "\(name) (\(count)) > n (\(copies))" }
+      if case .count(let count) = size, count > copies {
+        return (name, "\(name) (\(count)) > n (\(copies))")
+      }
     }
     return nil
   }

@@ -74,11 +74,12 @@ package struct ByteBuffer: ~Copyable {
       head = 0
       return
     }
-    reallocate(max(needed, min(capacity * 2, capacity + ByteBuffer.largestGrowth), 64))
+    reallocate(max(needed, capacity < ByteBuffer.doublingLimit ? capacity * 2 : capacity / 2 * 3, 64))
   }
 
-  /// Growth doubles up to this many bytes a step, so that a 512 MiB value does not reserve 1 GiB.
-  private static let largestGrowth = 64 << 20
+  /// Above this many bytes growth is by half instead of double: pages count once they are touched,
+  /// and the steps have to stay geometric, or a large value would be copied a hundred times.
+  private static let doublingLimit = 64 << 20
 
   private mutating func reallocate(_ size: Int) {
     let used = count

@@ -13,6 +13,8 @@ package func parseFloat(_ bytes: UnsafeRawBufferPointer) -> ExtendedFloat? {
     return nil
   }
   guard let value = ExtendedFloat(bytes.text), !value.isNaN else { return nil }
+  // `inf` is a number, a number that overflows is none.
+  if value.isInfinite, bytes.contains(where: { $0 >= 48 && $0 <= 57 }) { return nil }
   return value
 }
 

@@ -8,8 +8,8 @@ package enum Limits {
   package static let arguments = Int(Int32.max)
   /// What one client may have sent without it being taken: Redis's client-query-buffer-limit.
   package static let queryBufferBytes = 1 << 30
-  /// Replies that wait for one client; a client that reads nothing is closed here.
-  package static let clientOutputBytes = 1 << 30
+  /// Replies that wait for one client: above, its commands are not run until it reads on.
+  package static let clientOutputBytes = 16 << 20
   /// How much of a connection's input is kept while its commands wait for their turn.
   package static let stalledInputBytes = 1 << 20
   /// Commands of one connection that may wait for other nodes at once; the next ones wait unread.

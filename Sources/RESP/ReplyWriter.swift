@@ -15,9 +15,12 @@ extension ByteBuffer {
   }
 
   /// `-text`; line ends within become spaces, so that no error can break the protocol.
-  package mutating func appendError(_ text: String) {
+  package mutating func appendError(_ text: String) { appendError(Array(text.utf8)) }
+
+  /// An error that quotes bytes of the client.
+  package mutating func appendError(_ text: [UInt8]) {
     append(UInt8(ascii: "-"))
-    for byte in text.utf8 { append(byte == 13 || byte == 10 ? 32 : byte) }
+    for byte in text { append(byte == 13 || byte == 10 ? 32 : byte) }
     append("\r\n")
   }
 

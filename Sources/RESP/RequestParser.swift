@@ -38,17 +38,16 @@ package enum ProtocolError: Error, Equatable, Sendable {
   case expectedDollar(UInt8)
   case invalidBulkLength
 
-  /// Redis's text.
-  package var text: String {
+  /// Redis's text, in bytes because it can quote one.
+  package var text: [UInt8] {
     switch self {
-    case .tooBigInlineRequest: "too big inline request"
-    case .unbalancedQuotes: "unbalanced quotes in request"
-    case .tooBigCount: "too big mbulk count string"
-    case .invalidCount: "invalid multibulk length"
-    case .tooBigBulkCount: "too big bulk count string"
-    case .expectedDollar(let byte):
-      "expected '$', got '\(String(decoding: [byte], as: UTF8.self))'"
-    case .invalidBulkLength: "invalid bulk length"
+    case .tooBigInlineRequest: Array("too big inline request".utf8)
+    case .unbalancedQuotes: Array("unbalanced quotes in request".utf8)
+    case .tooBigCount: Array("too big mbulk count string".utf8)
+    case .invalidCount: Array("invalid multibulk length".utf8)
+    case .tooBigBulkCount: Array("too big bulk count string".utf8)
+    case .expectedDollar(let byte): Array("expected '$', got '".utf8) + [byte, UInt8(ascii: "'")]
+    case .invalidBulkLength: Array("invalid bulk length".utf8)
     }
   }
 }
@@ -111,7 +110,7 @@ package struct RequestParser: ~Copyable {
       case .failed(let error): return .malformed(error)
       case .closed(let end):
         guard let count = parseInteger(bytes.slice(1, end &- 1)), count <= Limits.arguments else {
-          return .malformed(.invalidCount)
+          return malformed(bytes.slice(0, end), .invalidCount)
         }
         at = end &+ 2
         if count <= 0 {
@@ -128,10 +127,12 @@ package struct RequestParser: ~Copyable {
         case .open: return suspend(at, &arguments)
         case .failed(let error): return .malformed(error)
         case .closed(let end):
-          if bytes[at] != UInt8(ascii: "$") { return .malformed(.expectedDollar(bytes[at])) }
+          if bytes[at] != UInt8(ascii: "$") {
+            return malformed(bytes.slice(at, end &- at), .expectedDollar(bytes[at]))
+          }
           guard let length = parseInteger(bytes.slice(at &+ 1, end &- at &- 1)), length >= 0,
             length <= Limits.bulkBytes
-          else { return .malformed(.invalidBulkLength) }
+          else { return malformed(bytes.slice(at, end &- at), .invalidBulkLength) }
           bulkLength = length
           at = end &+ 2
         }
@@ -145,6 +146,19 @@ package struct RequestParser: ~Copyable {
     }
     position = 0
     return .request(length: at)
+  }
+
+  /// A header line that can't be read is malformed, unless a NUL hides its end: Redis looks for the
+  /// end with C's string functions and goes on waiting. Nothing of the request is kept then.
+  @inline(never)
+  private mutating func malformed(
+    _ line: UnsafeRawBufferPointer, _ error: ProtocolError
+  ) -> ParseOutcome {
+    guard line.contains(0), line.count <= Limits.inlineBytes else { return .malformed(error) }
+    missing = 0
+    position = 0
+    bulkLength = -1
+    return .incomplete
   }
 
   @inline(never)
@@ -189,6 +203,10 @@ package struct RequestParser: ~Copyable {
       if bytes.count > Limits.inlineBytes { return .malformed(.tooBigInlineRequest) }
       position = end
       return .incomplete
+    }
+    if bytes.slice(0, end).contains(0) {
+      // As above: for Redis the line has no end.
+      return bytes.count > Limits.inlineBytes ? .malformed(.tooBigInlineRequest) : .incomplete
     }
     position = 0
     let length = end + 1

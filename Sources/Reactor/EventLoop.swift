@@ -36,7 +36,7 @@ package final class EventLoop {
 
   /// Watches until the watcher is stopped or freed. A timer watches once, when `schedule` says.
   package func watch(_ interest: Interest, _ handler: @escaping () -> Void) -> Watcher {
-    let watcher = Watcher(handler)
+    let watcher = Watcher(self, handler)
     let context = Unmanaged.passUnretained(watcher).toOpaque()
     let (descriptor, kind) =
       switch interest {
@@ -62,8 +62,13 @@ package final class Watcher {
   fileprivate let handler: () -> Void
   fileprivate var event: OpaquePointer?
   private var isStarted = false
+  /// An event must not outlive its base.
+  private let loop: EventLoop
 
-  fileprivate init(_ handler: @escaping () -> Void) { self.handler = handler }
+  fileprivate init(_ loop: EventLoop, _ handler: @escaping () -> Void) {
+    self.loop = loop
+    self.handler = handler
+  }
 
   deinit { if let event { event_free(event) } }
 
