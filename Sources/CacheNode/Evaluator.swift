@@ -41,7 +41,12 @@ struct Evaluator {
   /// Appends the reply and returns what becomes of the object.
   @inline(__always)
   func run(_ handler: Handler, _ object: ObjectView?) -> Mutation {
-    let live = object?.live(at: now)
+    run(handler, object, object?.live(at: now))
+  }
+
+  /// As above, for who has looked already what of the object is alive.
+  @inline(__always)
+  func run(_ handler: Handler, _ object: ObjectView?, _ live: LiveValue?) -> Mutation {
     switch handler {
     case .get:
       if let live { reply.pointee.appendBulk(live.bytes) } else { reply.pointee.appendNull(resp: resp) }

@@ -66,11 +66,12 @@ extension NodeCore {
       return executeContainer(index, entry.pointee.handler)
     }
     let key = arguments.pointee[keyIndex]
+    let isLocated = located.pointee.isValid && keyIndex == 1
     let call = KeyCall(
       handler: entry.pointee.handler, access: entry.pointee.access,
-      database: session.pointee.database, slot: slotHasher.slot(of: key).index,
-      hash: table.hash(key), keyIndex: keyIndex, policy: keyspaceMap.index(for: key),
-      resp: session.pointee.resp)
+      database: session.pointee.database, slot: isLocated ? located.pointee.slot : slotHasher.slot(of: key).index,
+      hash: isLocated ? located.pointee.hash : table.hash(key), keyIndex: keyIndex,
+      policy: keyspaceMap.index(for: key), resp: session.pointee.resp)
     if _fastPath(policies[call.policy].isLocal && session.pointee.queue.isEmpty) {
       let buffer = session.pointee.output
       let start = buffer.pointee.count
@@ -123,16 +124,20 @@ extension NodeCore {
     }
     let object = table.object(
       database: call.database, slot: call.slot, hash: call.hash, key: key)
-    if call.access == .read { countHit(object) }
-    let mutation = evaluator.run(call.handler, object)
+    let live = object?.live(at: wall)
+    if call.access == .read { countHit(live != nil) }
+    let mutation = evaluator.run(call.handler, object, live)
     if case .none = mutation { return }
     put(call, key, mutation)
   }
 
   @inline(__always)
-  mutating func countHit(_ object: ObjectView?) {
-    if object?.live(at: wall) == nil { statistics.misses &+= 1 } else { statistics.hits &+= 1 }
+  mutating func countHit(_ isHit: Bool) {
+    if isHit { statistics.hits &+= 1 } else { statistics.misses &+= 1 }
   }
+
+  @inline(__always)
+  mutating func countHit(_ object: ObjectView?) { countHit(object?.live(at: wall) != nil) }
 
   /// Whether the words carry a causal context, so that the mutation is no plain one.
   @inline(__always)

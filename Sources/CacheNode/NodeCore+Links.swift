@@ -304,6 +304,7 @@ extension NodeCore {
     _ bytes: UnsafeRawBufferPointer
   ) {
     var parser = RequestParser()
+    arguments = lookahead.lists
     guard database < table.databases,
       parser.next(bytes, into: &arguments.pointee) == .request(length: bytes.count),
       arguments.pointee.count > 0

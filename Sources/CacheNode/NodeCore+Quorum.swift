@@ -469,7 +469,7 @@ extension NodeCore {
       table.write(
         database: operation.pointee.database, slot: operation.pointee.slot,
         hash: operation.pointee.hash, key: operation.pointee.key,
-        version: operation.pointee.version, deadline: held.deadline, flags: held.flags.subtracting(.deadline),
+        version: operation.pointee.version, deadline: held.deadline, flags: held.flags.without(.deadline),
         valueLength: held.value.count, keeping: held.value.count) != nil
     else { return false }
     // Answers to the first round could be taken for the second's: it gets another id.

@@ -1,5 +1,6 @@
 import Primitives
 import RESP
+import Storage
 
 extension NodeCore {
   // MARK: Coming and going
@@ -143,32 +144,78 @@ extension NodeCore {
   }
 
   /// Runs the requests at the front of `bytes`; returns how many bytes they took.
+  ///
+  /// Requests are parsed some at a time before the first of them runs, so that the memory that they
+  /// will touch is fetched for all at once: see `Lookahead`.
   @inline(__always)
   private mutating func run(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> Int {
     let session = sessions[index]
     var at = 0
     while at < bytes.count {
-      let outcome = session.pointee.parser.next(
-        bytes.slice(at, bytes.count &- at), into: &arguments.pointee)
-      switch outcome {
-      case .request(let length):
-        if arguments.pointee.count > 0 {
-          if _slowPath(session.pointee.output.pointee.count > Limits.clientOutputBytes) {
-            session.pointee.flags.insert([.stalled, .choked])
-            return at
-          }
-          guard execute(index) else { return at }
-          if _slowPath(session.pointee.flags.contains(.closing)) { return bytes.count }
-        }
+      var outcome = ParseOutcome.incomplete
+      lookahead.count = 0
+      while lookahead.count < Lookahead.depth, at < bytes.count {
+        let list = lookahead.lists + lookahead.count
+        outcome = session.pointee.parser.next(
+          bytes.slice(at, bytes.count &- at), into: &list.pointee)
+        guard case .request(let length) = outcome else { break }
+        if list.pointee.count > 0 { lookahead.append(offset: at) }
         at &+= length
-      case .incomplete:
-        return at
+      }
+      if lookahead.count > 1, clusterState == .ok { warm(session.pointee.database) }
+      if let stop = runLookahead(index) {
+        return stop < 0 ? bytes.count : stop
+      }
+      switch outcome {
+      case .request: continue
+      case .incomplete: return at
       case .malformed(let error):
         protocolError(index, error)
         return bytes.count
       }
     }
     return at
+  }
+
+  /// Runs the parsed requests. Nil when all ran; else where the one that waits begins, -1 when the
+  /// connection takes no more.
+  @inline(__always)
+  private mutating func runLookahead(_ index: Int) -> Int? {
+    let session = sessions[index]
+    let count = lookahead.count
+    var place = 0
+    while place < count {
+      arguments = lookahead.lists + place
+      located = lookahead.keys + place
+      if _slowPath(session.pointee.output.pointee.count > Limits.clientOutputBytes) {
+        session.pointee.flags.insert([.stalled, .choked])
+        return forgetLookahead(session, from: place)
+      }
+      guard execute(index) else { return forgetLookahead(session, from: place) }
+      if _slowPath(session.pointee.flags.contains(.closing)) { return -1 }
+      place &+= 1
+    }
+    return nil
+  }
+
+  /// What was parsed and not run is parsed again later.
+  private func forgetLookahead(_ session: UnsafeMutablePointer<Session>, from place: Int) -> Int {
+    session.pointee.parser = RequestParser()
+    return lookahead.offsets[place]
+  }
+
+  /// Locates the keys of the parsed requests and fetches what finding them will touch.
+  private mutating func warm(_ database: Int) {
+    let keys = lookahead.keys
+    let count = lookahead.count
+    for place in 0..<count {
+      let list = lookahead.lists + place
+      guard list.pointee.count > 1 else { continue }
+      let key = list.pointee[1]
+      let slot = slotHasher.slot(of: key).index
+      keys[place] = LocatedKey(isValid: true, slot: slot, hash: table.hash(key))
+    }
+    lookahead.touched &+= table.touch(database: database, keys, count)
   }
 
   private mutating func protocolError(_ index: Int, _ error: ProtocolError) {

@@ -32,7 +32,7 @@ extension NodeCore {
       guard
         let place = table.write(
           database: call.database, slot: call.slot, hash: call.hash, key: key, version: version,
-          deadline: deadline, flags: [], valueLength: bytes.count)
+          deadline: deadline, flags: .none, valueLength: bytes.count)
       else { return nil }
       if bytes.count > 0 {
         place.copyMemory(from: bytes.baseAddress.unsafelyUnwrapped, byteCount: bytes.count)
@@ -75,7 +75,7 @@ extension NodeCore {
     guard
       let place = table.write(
         database: call.database, slot: call.slot, hash: call.hash, key: key, version: version,
-        deadline: deadline, flags: [], valueLength: size, keeping: keeping)
+        deadline: deadline, flags: .none, valueLength: size, keeping: keeping)
     else { return nil }
     if offset > keeping { (place + keeping).initializeMemory(as: UInt8.self, repeating: 0, count: offset - keeping) }
     if let base = bytes.baseAddress { (place + offset).copyMemory(from: base, byteCount: bytes.count) }

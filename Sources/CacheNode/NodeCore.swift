@@ -87,7 +87,11 @@ struct NodeCore: ~Copyable {
   var dirtyLinks: [LinkID] = []
 
   // Scratch
-  let arguments: UnsafeMutablePointer<ArgumentList>
+  /// The request that runs: one of the lookahead's lists.
+  var arguments: UnsafeMutablePointer<ArgumentList>
+  var lookahead = Lookahead()
+  /// What the lookahead knows of the running request's first key.
+  var located: UnsafeMutablePointer<LocatedKey>
   let savedArguments: UnsafeMutablePointer<ArgumentList>
   let childArguments: UnsafeMutablePointer<ArgumentList>
   let scratch: UnsafeMutablePointer<ByteBuffer>
@@ -130,8 +134,8 @@ struct NodeCore: ~Copyable {
     liveness.initialize(repeating: 0, count: Limits.members)
     sessions = Slab(limit: 1 << 20) { _ in Session() }
     operations = Slab(limit: Limits.pendingOperations) { Operation(index: $0) }
-    arguments = .allocate(capacity: 1)
-    arguments.initialize(to: ArgumentList())
+    arguments = lookahead.lists
+    located = lookahead.keys
     savedArguments = .allocate(capacity: 1)
     savedArguments.initialize(to: ArgumentList())
     childArguments = .allocate(capacity: 1)
@@ -145,7 +149,7 @@ struct NodeCore: ~Copyable {
   deinit {
     policies.deallocate()
     liveness.deallocate()
-    for list in [arguments, savedArguments, childArguments] {
+    for list in [savedArguments, childArguments] {
       list.deinitialize(count: 1)
       list.deallocate()
     }

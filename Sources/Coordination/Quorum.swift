@@ -11,16 +11,16 @@ import Primitives
 package struct OwnerSet: Equatable, Sendable {
   package var bits: UInt8
 
-  @inline(__always) package init(bits: UInt8 = 0) { self.bits = bits }
-  @inline(__always) package var count: Int { bits.nonzeroBitCount }
-  @inline(__always) package var isEmpty: Bool { bits == 0 }
-  @inline(__always) package func contains(_ rank: Int) -> Bool {
+  @inlinable @inline(__always) package init(bits: UInt8 = 0) { self.bits = bits }
+  @inlinable @inline(__always) package var count: Int { bits.nonzeroBitCount }
+  @inlinable @inline(__always) package var isEmpty: Bool { bits == 0 }
+  @inlinable @inline(__always) package func contains(_ rank: Int) -> Bool {
     bits >> UInt8(truncatingIfNeeded: rank) & 1 == 1
   }
-  @inline(__always) package mutating func insert(_ rank: Int) {
+  @inlinable @inline(__always) package mutating func insert(_ rank: Int) {
     bits |= 1 << UInt8(truncatingIfNeeded: rank)
   }
-  @inline(__always) package mutating func remove(_ rank: Int) {
+  @inlinable @inline(__always) package mutating func remove(_ rank: Int) {
     bits &= ~(1 << UInt8(truncatingIfNeeded: rank))
   }
 }
@@ -42,12 +42,12 @@ package struct Quorum: Equatable, Sendable {
   /// Owners whose answer counts.
   package private(set) var answered = OwnerSet()
 
-  @inline(__always) package init(needed: Int) { self.needed = needed }
+  @inlinable @inline(__always) package init(needed: Int) { self.needed = needed }
 
-  @inline(__always) package mutating func ask(_ rank: Int) { outstanding.insert(rank) }
+  @inlinable @inline(__always) package mutating func ask(_ rank: Int) { outstanding.insert(rank) }
 
   /// Takes an answer that counts; the second one of an owner changes nothing.
-  @inline(__always)
+  @inlinable @inline(__always)
   package mutating func answer(_ rank: Int) -> QuorumVerdict {
     outstanding.remove(rank)
     answered.insert(rank)
@@ -60,7 +60,7 @@ package struct Quorum: Equatable, Sendable {
     return verdict
   }
 
-  @inline(__always) package var verdict: QuorumVerdict {
+  @inlinable @inline(__always) package var verdict: QuorumVerdict {
     if answered.count >= needed { return .satisfied }
     return answered.count &+ outstanding.count >= needed ? .waiting : .impossible
   }

@@ -9,7 +9,7 @@ package enum QuorumSize: Equatable, Sendable, CustomStringConvertible {
   case all
 
   /// The number for `copies` copies; a number stays what it is, even above `copies`.
-  @inline(__always)
+  @inlinable @inline(__always)
   package func resolved(copies: Int) -> Int {
     switch self {
     case .count(let count): count

@@ -23,7 +23,7 @@ package struct KeyspaceMap: Sendable {
   }
 
   /// The index of the keyspace that governs `key`.
-  @inline(__always)
+  @inlinable @inline(__always)
   package func index(for key: UnsafeRawBufferPointer) -> Int {
     if _fastPath(indices.isEmpty) { return 0 }
     return search(key)

@@ -1,18 +1,39 @@
 import Primitives
 
 /// What an object is, beside its bytes.
-package struct ObjectFlags: OptionSet, Sendable {
-  package let rawValue: UInt8
-  @inline(__always) package init(rawValue: UInt8) { self.rawValue = rawValue }
+///
+/// Not an `OptionSet`: used from another module its operations go through generic witnesses, which
+/// took 15 % of a SET.
+package struct ObjectFlags: Sendable, Equatable {
+  package var rawValue: UInt8
 
+  @inlinable @inline(__always) package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+  @inlinable package static var none: ObjectFlags { ObjectFlags(rawValue: 0) }
   /// A deletion, or an expired object whose value was dropped; it has no value.
-  package static let tombstone = ObjectFlags(rawValue: 1)
+  @inlinable package static var tombstone: ObjectFlags { ObjectFlags(rawValue: 1) }
   /// The value is an encoded `SiblingSet`.
-  package static let siblings = ObjectFlags(rawValue: 2)
+  @inlinable package static var siblings: ObjectFlags { ObjectFlags(rawValue: 2) }
+  /// A sibling set in which nothing is left.
+  @inlinable package static var emptySiblings: ObjectFlags { ObjectFlags(rawValue: 3) }
   /// A deadline follows.
-  package static let deadline = ObjectFlags(rawValue: 4)
+  @inlinable package static var deadline: ObjectFlags { ObjectFlags(rawValue: 4) }
 
-  package static let all: ObjectFlags = [.tombstone, .siblings, .deadline]
+  @inlinable @inline(__always)
+  package func contains(_ other: ObjectFlags) -> Bool { rawValue & other.rawValue != 0 }
+
+  @inlinable @inline(__always)
+  package func with(_ other: ObjectFlags) -> ObjectFlags {
+    ObjectFlags(rawValue: rawValue | other.rawValue)
+  }
+
+  @inlinable @inline(__always)
+  package func without(_ other: ObjectFlags) -> ObjectFlags {
+    ObjectFlags(rawValue: rawValue & ~other.rawValue)
+  }
+
+  /// Whether no bit is set that has no meaning.
+  @inlinable package var isValid: Bool { rawValue < 8 }
 }
 
 /// A stored or received object, by reference: value + deadline + version + tombstone flag.
@@ -25,7 +46,7 @@ package struct ObjectView {
   package var flags: ObjectFlags
   package var value: UnsafeRawBufferPointer
 
-  @inline(__always)
+  @inlinable @inline(__always)
   package init(
     version: Version, deadline: UInt64, flags: ObjectFlags, value: UnsafeRawBufferPointer
   ) {
@@ -35,11 +56,11 @@ package struct ObjectView {
     self.value = value
   }
 
-  @inline(__always) package var isTombstone: Bool { flags.contains(.tombstone) }
-  @inline(__always) package var isSiblings: Bool { flags.contains(.siblings) }
+  @inlinable @inline(__always) package var isTombstone: Bool { flags.contains(.tombstone) }
+  @inlinable @inline(__always) package var isSiblings: Bool { flags.contains(.siblings) }
 
   /// What a client sees at `now`: the value, or the highest living sibling's; nil when it is dead.
-  @inline(__always)
+  @inlinable @inline(__always)
   package func live(at now: UInt64) -> LiveValue? {
     if _slowPath(isSiblings) { return SiblingSet.highestLive(in: value, at: now) }
     if isTombstone || (deadline != 0 && deadline <= now) { return nil }
@@ -52,7 +73,7 @@ package struct LiveValue {
   package var bytes: UnsafeRawBufferPointer
   package var deadline: UInt64
 
-  @inline(__always)
+  @inlinable @inline(__always)
   package init(bytes: UnsafeRawBufferPointer, deadline: UInt64) {
     self.bytes = bytes
     self.deadline = deadline
@@ -63,16 +84,15 @@ package struct LiveValue {
 
 extension ObjectView {
   /// Bytes of the head on the wire, without the deadline.
-  private static let headBytes = 17
+  @inlinable package static var headBytes: Int { 17 }
 
   /// Appends flags, stamp, actor, deadline if there is one, value: to the end of a frame.
-  @inline(__always)
+  @inlinable @inline(__always)
   package func encode(to buffer: inout ByteBuffer) {
     let hasDeadline = deadline != 0
     let size = ObjectView.headBytes &+ (hasDeadline ? 8 : 0) &+ value.count
     let place = buffer.reserve(size)
-    var wire = flags
-    if hasDeadline { wire.insert(.deadline) } else { wire.remove(.deadline) }
+    let wire = hasDeadline ? flags.with(.deadline) : flags.without(.deadline)
     place.storeBytes(of: wire.rawValue, as: UInt8.self)
     place.storeBytes(of: version.stamp.rawValue.littleEndian, toByteOffset: 1, as: UInt64.self)
     place.storeBytes(of: version.actor.rawValue.littleEndian, toByteOffset: 9, as: UInt64.self)
@@ -88,14 +108,14 @@ extension ObjectView {
   }
 
   /// Bytes that `encode` appends.
-  package var encodedSize: Int { ObjectView.headBytes + (deadline != 0 ? 8 : 0) + value.count }
+  @inlinable package var encodedSize: Int { ObjectView.headBytes + (deadline != 0 ? 8 : 0) + value.count }
 
   /// Reads an object that takes all of `bytes`; nil when they are none.
-  @inline(__always)
+  @inlinable @inline(__always)
   package static func decode(_ bytes: UnsafeRawBufferPointer) -> ObjectView? {
     guard bytes.count >= headBytes else { return nil }
     let flags = ObjectFlags(rawValue: bytes[0])
-    guard flags.isSubset(of: .all) else { return nil }
+    guard flags.isValid else { return nil }
     let stamp = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 1, as: UInt64.self))
     let actor = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 9, as: UInt64.self))
     var at = headBytes

@@ -283,7 +283,7 @@ extension CausalContext {
 
 extension UnsafeRawBufferPointer {
   /// A little-endian integer at `offset`; nil beyond the end.
-  @inline(__always)
+  @inlinable @inline(__always)
   package func integer<T: FixedWidthInteger>(_ offset: Int, as type: T.Type) -> T? {
     guard offset >= 0, count &- offset >= MemoryLayout<T>.size else { return nil }
     return T(littleEndian: loadUnaligned(fromByteOffset: offset, as: T.self))

@@ -20,7 +20,7 @@ import Primitives
 package struct Stamp: Hashable, Comparable, Sendable {
   package var rawValue: UInt64
 
-  @inline(__always) package init(rawValue: UInt64) { self.rawValue = rawValue }
+  @inlinable @inline(__always) package init(rawValue: UInt64) { self.rawValue = rawValue }
 
   package init(milliseconds: UInt64, counter: UInt16 = 0) {
     rawValue = milliseconds << 16 | UInt64(counter)
@@ -31,7 +31,7 @@ package struct Stamp: Hashable, Comparable, Sendable {
   /// Before all writes.
   package static let zero = Stamp(rawValue: 0)
 
-  @inline(__always)
+  @inlinable @inline(__always)
   package static func < (left: Stamp, right: Stamp) -> Bool { left.rawValue < right.rawValue }
 }
 
@@ -39,7 +39,7 @@ package struct Stamp: Hashable, Comparable, Sendable {
 package struct Actor: Hashable, Comparable, Sendable {
   package var rawValue: UInt64
 
-  @inline(__always) package init(rawValue: UInt64) { self.rawValue = rawValue }
+  @inlinable @inline(__always) package init(rawValue: UInt64) { self.rawValue = rawValue }
 
   package static func < (left: Actor, right: Actor) -> Bool { left.rawValue < right.rawValue }
 }
@@ -49,7 +49,7 @@ package struct Version: Hashable, Comparable, Sendable {
   package var stamp: Stamp
   package var actor: Actor
 
-  @inline(__always)
+  @inlinable @inline(__always)
   package init(stamp: Stamp, actor: Actor) {
     self.stamp = stamp
     self.actor = actor
@@ -58,7 +58,7 @@ package struct Version: Hashable, Comparable, Sendable {
   /// Older than every write: the version of what is absent.
   package static let none = Version(stamp: .zero, actor: Actor(rawValue: 0))
 
-  @inline(__always)
+  @inlinable @inline(__always)
   package static func < (left: Version, right: Version) -> Bool {
     left.stamp == right.stamp ? left.actor < right.actor : left.stamp < right.stamp
   }
@@ -72,7 +72,7 @@ package struct HybridClock: Sendable {
   package init() {}
 
   /// A reading larger than all given and seen before, and not behind the wall clock.
-  @inline(__always)
+  @inlinable @inline(__always)
   package mutating func next(wallMilliseconds: UInt64) -> Stamp {
     let wall = wallMilliseconds << 16
     last = Stamp(rawValue: max(last.rawValue &+ 1, wall))
@@ -81,7 +81,7 @@ package struct HybridClock: Sendable {
 
   /// Takes note of a reading of another node. False, and no note, when it is further ahead of the
   /// wall clock than `maximumSkew` milliseconds: one broken clock must not drag all others along.
-  @inline(__always)
+  @inlinable @inline(__always)
   package mutating func observe(
     _ stamp: Stamp, wallMilliseconds: UInt64, maximumSkew: UInt64
   ) -> Bool {

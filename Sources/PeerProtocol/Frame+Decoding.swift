@@ -4,7 +4,7 @@ import Primitives
 extension Frame {
   /// Reads the frame at the front of `bytes`. Cost: constant, apart from sibling sets, which are
   /// checked whole.
-  @inline(__always)
+  @inlinable @inline(__always)
   package static func decode(_ bytes: UnsafeRawBufferPointer) -> FrameOutcome {
     guard let length = bytes.integer(0, as: UInt32.self) else { return .incomplete(needed: 5) }
     guard length >= 1, Int(length) <= Limits.frameBytes else {

@@ -70,7 +70,7 @@ package enum PeerProtocolVersion {
 /// Names one waiting operation of the asking node; an answer brings it back.
 package struct RequestID: Hashable, Sendable {
   package var rawValue: UInt32
-  @inline(__always) package init(rawValue: UInt32) { self.rawValue = rawValue }
+  @inlinable @inline(__always) package init(rawValue: UInt32) { self.rawValue = rawValue }
 }
 
 /// The first frame on a link.

@@ -76,7 +76,7 @@ package struct Ring: ~Copyable {
   deinit { owners.deallocate() }
 
   /// The `rank`-th owner of `slot` (0 first), as the index its member was given.
-  @inline(__always)
+  @inlinable @inline(__always)
   package func owner(_ slot: Slot, rank: Int) -> UInt16 {
     owners[slot.index &* copies &+ rank]
   }

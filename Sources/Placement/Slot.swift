@@ -6,7 +6,7 @@ package struct Slot: Hashable, Comparable, Sendable {
 
   package var index: Int
 
-  @inline(__always) package init(_ index: Int) { self.index = index }
+  @inlinable @inline(__always) package init(_ index: Int) { self.index = index }
 
   package static func < (left: Slot, right: Slot) -> Bool { left.index < right.index }
 }
@@ -38,7 +38,7 @@ package struct SlotHasher: ~Copyable {
   deinit { tables.deallocate() }
 
   /// The slot of `key`. Cost: the tag search, and two table steps for 16 bytes.
-  @inline(__always)
+  @inlinable @inline(__always)
   package func slot(of key: UnsafeRawBufferPointer) -> Slot {
     Slot(Int(crc(hashed(key)) & 0x3fff))
   }
@@ -64,7 +64,7 @@ package struct SlotHasher: ~Copyable {
     return key.slice(opened + 1, close - opened - 1)
   }
 
-  @inline(__always)
+  @inlinable @inline(__always)
   package func crc(_ bytes: UnsafeRawBufferPointer) -> UInt16 {
     var crc: UInt16 = 0
     var at = 0

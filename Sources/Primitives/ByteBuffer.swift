@@ -8,18 +8,18 @@ package struct ByteBuffer: ~Copyable {
   @usableFromInline var storage: UnsafeMutableRawPointer?
   @usableFromInline var head: Int = 0
   @usableFromInline var tail: Int = 0
-  package private(set) var capacity: Int = 0
+  @usableFromInline package private(set) var capacity: Int = 0
 
   package init() { storage = nil }
 
   deinit { storage?.deallocate() }
 
   /// How many bytes wait to be read.
-  @inline(__always) package var count: Int { tail &- head }
-  @inline(__always) package var isEmpty: Bool { tail == head }
+  @inlinable @inline(__always) package var count: Int { tail &- head }
+  @inlinable @inline(__always) package var isEmpty: Bool { tail == head }
 
   /// The bytes that wait to be read; valid until the next mutation.
-  @inline(__always) package var readable: UnsafeRawBufferPointer {
+  @inlinable @inline(__always) package var readable: UnsafeRawBufferPointer {
     guard let storage else { return UnsafeRawBufferPointer(start: nil, count: 0) }
     return UnsafeRawBufferPointer(start: storage + head, count: tail &- head)
   }
@@ -31,17 +31,17 @@ package struct ByteBuffer: ~Copyable {
   }
 
   /// Where the next byte goes, with room for `extra` bytes behind it. Follow with `advance`.
-  @inline(__always)
+  @inlinable @inline(__always)
   package mutating func reserve(_ extra: Int) -> UnsafeMutableRawPointer {
     if _slowPath(capacity &- tail < extra) { grow(extra) }
     return storage.unsafelyUnwrapped + tail
   }
 
   /// Declares `written` bytes behind the write end as written.
-  @inline(__always) package mutating func advance(_ written: Int) { tail &+= written }
+  @inlinable @inline(__always) package mutating func advance(_ written: Int) { tail &+= written }
 
   /// Drops `size` bytes from the read end.
-  @inline(__always)
+  @inlinable @inline(__always)
   package mutating func consume(_ size: Int) {
     head &+= size
     if head == tail {
@@ -53,19 +53,20 @@ package struct ByteBuffer: ~Copyable {
   /// Drops bytes from the write end until `size` remain.
   package mutating func truncate(to size: Int) { tail = head &+ size }
 
-  @inline(__always) package mutating func removeAll() {
+  @inlinable @inline(__always) package mutating func removeAll() {
     head = 0
     tail = 0
   }
 
   /// Gives memory back when more than `limit` bytes are held and at most a quarter is in use.
-  @inline(__always)
+  @inlinable @inline(__always)
   package mutating func shrink(keeping limit: Int) {
     if _slowPath(capacity > limit && count <= capacity / 4) { reallocate(max(count, 0)) }
   }
 
+  @usableFromInline
   @inline(never)
-  private mutating func grow(_ extra: Int) {
+  mutating func grow(_ extra: Int) {
     let needed = count + extra
     if needed <= capacity, head >= capacity / 2 {
       storage.unsafelyUnwrapped.copyMemory(
@@ -81,7 +82,7 @@ package struct ByteBuffer: ~Copyable {
   /// and the steps have to stay geometric, or a large value would be copied a hundred times.
   private static let doublingLimit = 64 << 20
 
-  private mutating func reallocate(_ size: Int) {
+  @usableFromInline mutating func reallocate(_ size: Int) {
     let used = count
     let fresh: UnsafeMutableRawPointer? =
       size == 0 ? nil : UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 8)
@@ -95,7 +96,7 @@ package struct ByteBuffer: ~Copyable {
 }
 
 extension ByteBuffer {
-  @inline(__always)
+  @inlinable @inline(__always)
   package mutating func append(_ bytes: UnsafeRawBufferPointer) {
     guard bytes.count > 0 else { return }
     reserve(bytes.count).copyMemory(
@@ -103,14 +104,14 @@ extension ByteBuffer {
     advance(bytes.count)
   }
 
-  @inline(__always)
+  @inlinable @inline(__always)
   package mutating func append(_ byte: UInt8) {
     reserve(1).storeBytes(of: byte, as: UInt8.self)
     advance(1)
   }
 
   /// Appends a constant; no `String` is made.
-  @inline(__always)
+  @inlinable @inline(__always)
   package mutating func append(_ text: StaticString) {
     append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
   }
@@ -125,14 +126,14 @@ extension ByteBuffer {
   }
 
   /// A fixed-width integer, little-endian: the peer protocol's form.
-  @inline(__always)
+  @inlinable @inline(__always)
   package mutating func append<T: FixedWidthInteger>(littleEndian value: T) {
     reserve(MemoryLayout<T>.size).storeBytes(of: value.littleEndian, as: T.self)
     advance(MemoryLayout<T>.size)
   }
 
   /// A signed integer in decimal digits.
-  @inline(__always)
+  @inlinable @inline(__always)
   package mutating func append(decimal value: Int) {
     let place = reserve(20)
     advance(writeDecimal(value, to: place))
@@ -144,7 +145,7 @@ extension ByteBuffer {
 
 extension UnsafeRawBufferPointer {
   /// The sub-range that starts at `offset`, unchecked beyond the debug build.
-  @inline(__always)
+  @inlinable @inline(__always)
   package func slice(_ offset: Int, _ length: Int) -> UnsafeRawBufferPointer {
     guard length > 0 else { return UnsafeRawBufferPointer(start: nil, count: 0) }
     return UnsafeRawBufferPointer(
@@ -152,7 +153,7 @@ extension UnsafeRawBufferPointer {
   }
 
   /// Equal bytes.
-  @inline(__always)
+  @inlinable @inline(__always)
   package func equals(_ other: UnsafeRawBufferPointer) -> Bool {
     guard count == other.count else { return false }
     guard count > 0 else { return true }
@@ -190,7 +191,7 @@ extension UnsafeRawBufferPointer {
 }
 
 /// An ASCII letter in lower case; any other byte unchanged.
-@inline(__always)
+@inlinable @inline(__always)
 package func lowercased(_ byte: UInt8) -> UInt8 {
   byte &- 65 < 26 ? byte | 0x20 : byte
 }

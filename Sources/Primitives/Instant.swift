@@ -13,5 +13,5 @@ package struct Instant: Sendable, Equatable {
   }
 
   /// Unix time in milliseconds: the unit of deadlines and of the hybrid logical clock.
-  @inline(__always) package var wallMilliseconds: UInt64 { wallMicroseconds / 1000 }
+  @inlinable @inline(__always) package var wallMilliseconds: UInt64 { wallMicroseconds / 1000 }
 }

@@ -3,7 +3,7 @@
 /// After Wang Yi's wyhash (public domain): two 64-bit lanes are mixed by one 64×64→128
 /// multiplication whose halves are folded together. The seed is random per node, so that a client
 /// can't choose keys that collide.
-@inline(__always)
+@inlinable @inline(__always)
 package func hashKey(_ key: UnsafeRawBufferPointer, seed: UInt64) -> UInt64 {
   let count = key.count
   guard count > 0 else { return fold(seed ^ secret0, secret1) }
@@ -39,18 +39,18 @@ package func hashKey(_ key: UnsafeRawBufferPointer, seed: UInt64) -> UInt64 {
   return fold(secret1 ^ UInt64(truncatingIfNeeded: count), fold(low ^ secret2, high ^ state))
 }
 
-private let secret0: UInt64 = 0xa076_1d64_78bd_642f
-private let secret1: UInt64 = 0xe703_7ed1_a0b4_28db
-private let secret2: UInt64 = 0x8ebc_6af0_9c88_c6e3
+@inlinable package var secret0: UInt64 { 0xa076_1d64_78bd_642f }
+@inlinable package var secret1: UInt64 { 0xe703_7ed1_a0b4_28db }
+@inlinable package var secret2: UInt64 { 0x8ebc_6af0_9c88_c6e3 }
 
-@inline(__always)
-private func fold(_ left: UInt64, _ right: UInt64) -> UInt64 {
+@inlinable @inline(__always)
+package func fold(_ left: UInt64, _ right: UInt64) -> UInt64 {
   let product = left.multipliedFullWidth(by: right)
   return product.high ^ product.low
 }
 
 /// Spreads the bits of `value`: the finalizer of SplitMix64 (Steele, Lea, Flood 2014).
-@inline(__always)
+@inlinable @inline(__always)
 package func mix(_ value: UInt64) -> UInt64 {
   var z = value &+ 0x9e37_79b9_7f4a_7c15
   z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9

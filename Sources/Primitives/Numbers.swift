@@ -1,15 +1,16 @@
 // Numbers as Redis reads and writes them. Reading never trusts: every step reports overflow.
 
 /// The two digits of every number below 100, so that a division yields two digits at once.
-private let digitPairs: StaticString =
+@inlinable package var digitPairs: StaticString {
   """
   0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546\
   474849505152535455565758596061626364656667686970717273747576777879808182838485868788899091929394\
   9596979899
   """
+}
 
 /// Writes `value` in decimal to `place`, which has room for 20 bytes. Returns the bytes written.
-@inline(__always)
+@inlinable @inline(__always)
 package func writeDecimal(_ value: Int, to place: UnsafeMutableRawPointer) -> Int {
   var magnitude = value.magnitude
   var at = 0
@@ -41,7 +42,7 @@ package func writeDecimal(_ value: Int, to place: UnsafeMutableRawPointer) -> In
 }
 
 /// How many decimal digits `value` has.
-package func decimalWidth(_ value: UInt) -> Int {
+@inlinable package func decimalWidth(_ value: UInt) -> Int {
   var width = 1
   var rest = value
   while rest >= 10_000 {
@@ -56,7 +57,7 @@ package func decimalWidth(_ value: UInt) -> Int {
 
 /// A signed 64-bit integer in the one spelling Redis takes: no sign `+`, no leading zero, no space,
 /// and no overflow. Nil for all else.
-@inline(__always)
+@inlinable @inline(__always)
 package func parseInteger(_ bytes: UnsafeRawBufferPointer) -> Int? {
   let count = bytes.count
   guard count > 0, count <= 20 else { return nil }

@@ -5,15 +5,15 @@ import Primitives
 /// A list is reused from request to request: appending allocates only until the longest request so
 /// far has been seen, and a list that grew beyond `retained` entries is given back.
 package struct ArgumentList: ~Copyable {
-  private struct Range {
-    var offset: Int
-    var length: Int
+  @usableFromInline struct Range {
+    @usableFromInline var offset: Int
+    @usableFromInline var length: Int
   }
 
-  private var ranges: UnsafeMutablePointer<Range>?
+  @usableFromInline var ranges: UnsafeMutablePointer<Range>?
   private var capacity = 0
-  package private(set) var count = 0
-  private var base: UnsafeRawPointer?
+  @usableFromInline package private(set) var count = 0
+  @usableFromInline var base: UnsafeRawPointer?
   /// Inline requests are unescaped into bytes of their own.
   private var unescaped = ByteBuffer()
 
@@ -24,7 +24,7 @@ package struct ArgumentList: ~Copyable {
   deinit { ranges?.deallocate() }
 
   /// Argument `index`; valid while the request's bytes are.
-  @inline(__always)
+  @inlinable @inline(__always)
   package subscript(index: Int) -> UnsafeRawBufferPointer {
     let range = ranges.unsafelyUnwrapped[index]
     return UnsafeRawBufferPointer(
@@ -32,7 +32,7 @@ package struct ArgumentList: ~Copyable {
   }
 
   /// Empties the list for a request whose bytes begin at `base`.
-  @inline(__always)
+  @inlinable @inline(__always)
   package mutating func reset(base: UnsafeRawPointer) {
     self.base = base
     count = 0
@@ -42,7 +42,7 @@ package struct ArgumentList: ~Copyable {
   /// The request's bytes moved; the ranges hold.
   package mutating func rebase(_ base: UnsafeRawPointer) { self.base = base }
 
-  @inline(__always)
+  @inlinable @inline(__always)
   package mutating func append(offset: Int, length: Int) {
     if _slowPath(count == capacity) { grow() }
     ranges.unsafelyUnwrapped[count] = Range(offset: offset, length: length)

@@ -73,7 +73,7 @@ package struct RequestParser: ~Copyable {
   /// After `.incomplete` the caller shows the same bytes again with more behind them; the address
   /// may have changed. `arguments` is the caller's scratch list; its contents are only valid until
   /// the next call.
-  @inline(__always)
+  @inlinable @inline(__always)
   package mutating func next(
     _ bytes: UnsafeRawBufferPointer, into arguments: inout ArgumentList
   ) -> ParseOutcome {

@@ -34,10 +34,12 @@ struct Record {
   @inline(__always) var isBlock: Bool { word >> 54 & Record.blockFlag != 0 }
 
   @inline(__always) private var shortKey: Int { Int(truncatingIfNeeded: word >> 46 & 0xff) }
-  @inline(__always) private var deadlineBytes: Int { flags.contains(.deadline) ? 8 : 0 }
+  /// The bit of `ObjectFlags.deadline`, read where it lies.
+  @inline(__always) var hasDeadline: Bool { word >> 56 & 1 == 1 }
+  @inline(__always) private var deadlineBytes: Int { hasDeadline ? 8 : 0 }
 
   @inline(__always) var deadline: UInt64 {
-    flags.contains(.deadline) ? base.loadUnaligned(fromByteOffset: 16, as: UInt64.self) : 0
+    hasDeadline ? base.loadUnaligned(fromByteOffset: 16, as: UInt64.self) : 0
   }
 
   @inline(__always) var keyLength: Int {

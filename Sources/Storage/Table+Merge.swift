@@ -18,7 +18,7 @@ extension Table {
   ///
   /// Commutative, associative and idempotent. `resolved` becomes true when a sibling set was cut to
   /// its highest version. Cost for LWW: one look-up and one copy of the value.
-  @inline(__always)
+  @inlinable @inline(__always)
   package mutating func merge(
     database: Int, slot: Int, hash: UInt64, key: UnsafeRawBufferPointer, incoming: ObjectView,
     resolved: inout Bool
@@ -36,12 +36,11 @@ extension Table {
   }
 
   /// Puts `object` under `key`, whatever was there. The object's bytes lie outside the table.
-  @inline(__always)
+  @inlinable @inline(__always)
   package mutating func store(
     database: Int, slot: Int, hash: UInt64, key: UnsafeRawBufferPointer, object: ObjectView
   ) -> Bool {
-    var flags = object.flags
-    flags.remove(.deadline)
+    let flags = object.flags.without(.deadline)
     guard
       let place = write(
         database: database, slot: slot, hash: hash, key: key, version: object.version,
@@ -74,7 +73,7 @@ extension Table {
         database: database, slot: slot, hash: hash, key: key,
         object: ObjectView(
           version: set.version, deadline: 0,
-          flags: set.siblings.isEmpty ? [.siblings, .tombstone] : .siblings, value: bytes))
+          flags: set.siblings.isEmpty ? .emptySiblings : .siblings, value: bytes))
     }
   }
 }
