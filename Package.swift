@@ -44,12 +44,12 @@ let package = Package(
     // The other world a Node can live in.
     .target(
       name: "Simulation",
-      dependencies: ["CacheNode", "Objects", "Placement", "Primitives", "RESP"]),
+      dependencies: ["CacheNode", "Keyspaces", "Objects", "Primitives"]),
 
     // Programs.
     .executableTarget(name: "coterie-server", dependencies: ["Server"]),
     .executableTarget(name: "coterie-bench", dependencies: ["Placement"]),
-    .executableTarget(name: "coterie-sim", dependencies: ["Simulation"]),
+    .executableTarget(name: "coterie-sim", dependencies: ["CacheNode", "Simulation"]),
   ],
   swiftLanguageModes: [.v6]
 )

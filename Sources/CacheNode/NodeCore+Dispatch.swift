@@ -211,20 +211,36 @@ extension NodeCore {
     let bit = UInt64(1) << (call.hash & 63)
     switch route(call.slot, call.access, copies: policies[call.policy].copies) {
     case .here:
-      if session.pointee.forwardedKeys & bit != 0, !sabotaged(.brokenOrder) {
+      if session.pointee.forwardedKeys & bit != 0, crosses(session, call.hash, forwarded: true) {
         return stall(index)
       }
       if session.pointee.inFlight >= Limits.commandsInFlight { return stall(index) }
       return coordinateForSession(index, call, bit)
     case .there(let peer):
-      let crosses =
-        session.pointee.localKeys & bit != 0
-        || (session.pointee.forwardsInFlight > 0 && session.pointee.routeEpoch != routeEpoch)
-      if crosses, !sabotaged(.brokenOrder) { return stall(index) }
+      if session.pointee.localKeys & bit != 0, crosses(session, call.hash, forwarded: false) {
+        return stall(index)
+      }
+      // Another owner may coordinate now: what went to the one before has to come back first.
+      if session.pointee.forwardsInFlight > 0, session.pointee.routeEpoch != routeEpoch {
+        return stall(index)
+      }
       if session.pointee.inFlight >= Limits.commandsInFlight { return stall(index) }
       return forwardForSession(index, call, peer, bit)
     case .nowhere:
       return replyNow(index) { $0.pointee.appendError(NodeCore.noReplicasText) }
+    }
+  }
+
+  /// Whether a command on this key is under way that takes the other way, here or forwarded.
+  private func crosses(
+    _ session: UnsafeMutablePointer<Session>, _ hash: UInt64, forwarded: Bool
+  ) -> Bool {
+    if sabotaged(.brokenOrder) { return false }
+    return session.pointee.queue.contains { index in
+      let operation = operations[index]
+      if operation.pointee.isDone { return false }
+      if operation.pointee.kind == .gather { return true }
+      return operation.pointee.isForward == forwarded && operation.pointee.hash == hash
     }
   }
 

@@ -297,7 +297,8 @@ extension NodeCore {
   mutating func gossip() {
     let alive = (1..<max(1, peers.end)).filter { liveness[$0] > 0 }
     guard !alive.isEmpty else { return }
-    let peer = alive[generator.below(alive.count)]
+    var peer = alive[generator.below(alive.count)]
+    if sabotaged(.hashOrder), let first = Set(alive.map { "\($0)" }).first { peer = Int(first) ?? peer }
     let stamp = clock.next(wallMilliseconds: wall)
     peerOutput(peer)?.pointee.appendDigest(
       members: members.digest, settings: settings.digest, clock: stamp)

@@ -63,6 +63,7 @@ extension NodeCore {
   func needsOperation(_ call: KeyCall) -> Bool {
     let policy = policies + call.policy
     if !locks.isEmpty, locks[call.hash] != nil { return true }
+    if call.access != .read, pendingReads[readBucket(call.hash)] > 0 { return true }
     switch call.access {
     case .read: return policy.pointee.read > 1 || liveness[0] != 2
     case .blind: return policy.pointee.write > 1
@@ -121,6 +122,14 @@ extension NodeCore {
       locks[call.hash]?.append(index)
       return
     }
+    if call.access != .read, let reader = readerAhead(operation) {
+      // That read may still ask owners, and must not be shown what this command writes.
+      operations[reader].pointee.holdsLock = true
+      operation.pointee.isWaiting = true
+      saveRequest(operation, words)
+      locks[call.hash] = [reader, index]
+      return
+    }
     if let refusal = refusalOfBlindWrite(call, words) {
       operation.pointee.reply.pointee.appendError(refusal)
       return deliver(index)
@@ -130,6 +139,32 @@ extension NodeCore {
     case .blind: beginWrite(index, call, words)
     default: beginModify(index, call, words)
     }
+  }
+
+  @inline(__always)
+  private func readBucket(_ hash: UInt64) -> Int {
+    Int(truncatingIfNeeded: hash) & (NodeCore.pendingReadBuckets - 1)
+  }
+
+  /// A read of the same key by the same client, or forwarded by the same node, that is under way.
+  private func readerAhead(_ operation: UnsafeMutablePointer<Operation>) -> Int? {
+    guard pendingReads[readBucket(operation.pointee.hash)] > 0, !sabotaged(.brokenOrder) else {
+      return nil
+    }
+    for index in 0..<operations.end {
+      let other = operations[index]
+      guard other.pointee.isTaken, !other.pointee.isDone, !other.pointee.isWaiting,
+        other.pointee.kind == .read, other.pointee.hash == operation.pointee.hash,
+        index != operation.pointee.index
+      else { continue }
+      switch (other.pointee.origin, operation.pointee.origin) {
+      case (.session(let left), .session(let right)) where left == right: return index
+      case (.link(let left, _), .link(let right, _)) where left == right: return index
+      case (.parent, _), (_, .parent): return index
+      default: continue
+      }
+    }
+    return nil
   }
 
   private func describe(_ operation: UnsafeMutablePointer<Operation>, _ call: KeyCall) {
@@ -198,6 +233,8 @@ extension NodeCore {
     // The reply of what is here; an owner that has a newer object makes another one.
     _ = evaluator(words, operation.pointee.reply, call).run(call.handler, object)
     operation.pointee.kind = .read
+    operation.pointee.isCountedRead = true
+    pendingReads[readBucket(call.hash)] &+= 1
     if call.handler == .get {
       operation.pointee.request.append(key)
       operation.pointee.keyLength = key.count
@@ -573,7 +610,22 @@ extension NodeCore {
   mutating func deliver(_ index: Int) {
     let operation = operations[index]
     operation.pointee.isDone = true
-    let origin = operation.pointee.origin
+    if operation.pointee.isCountedRead {
+      operation.pointee.isCountedRead = false
+      pendingReads[readBucket(operation.pointee.hash)] &-= 1
+      if operation.pointee.holdsLock {
+        // The place may have another tenant when the waiting commands have run.
+        operation.pointee.holdsLock = false
+        let hash = operation.pointee.hash
+        deliver(index, to: operation.pointee.origin)
+        return unlock(hash: hash)
+      }
+    }
+    deliver(index, to: operation.pointee.origin)
+  }
+
+  private mutating func deliver(_ index: Int, to origin: Origin) {
+    let operation = operations[index]
     switch origin {
     case .session(let id):
       guard let session = session(id) else { return release(index) }
@@ -611,7 +663,9 @@ extension NodeCore {
     let operation = operations[index]
     operation.pointee.reply.pointee.removeAll()
     switch operation.pointee.kind {
-    case .read, .modify:
+    case .read:
+      refuse(index)
+    case .modify:
       unlock(index)
       refuse(index)
     case .write:

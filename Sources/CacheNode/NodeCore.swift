@@ -77,6 +77,9 @@ struct NodeCore: ~Copyable {
   var hedges = DeadlineQueue()
   /// Hash of a key → the operation that holds it, and those that wait for it in order.
   var locks: [UInt64: [Int]] = [:]
+  /// Quorum reads under way, counted by some bits of their key's hash.
+  let pendingReads: UnsafeMutablePointer<UInt32>
+  static let pendingReadBuckets = 4096
   var resuming: [SessionID] = []
   /// The transfer that fills this node's memory after a start; nil when it is filled.
   var refill: Refill?
@@ -130,6 +133,8 @@ struct NodeCore: ~Copyable {
     ring = Ring([RingMember(id: configuration.id, index: 0)])
     peers = Slab(limit: Limits.members) { _ in Peer() }
     links = Slab(limit: Limits.members * 3) { _ in Link() }
+    pendingReads = .allocate(capacity: NodeCore.pendingReadBuckets)
+    pendingReads.initialize(repeating: 0, count: NodeCore.pendingReadBuckets)
     liveness = .allocate(capacity: Limits.members)
     liveness.initialize(repeating: 0, count: Limits.members)
     sessions = Slab(limit: 1 << 20) { _ in Session() }
@@ -149,6 +154,7 @@ struct NodeCore: ~Copyable {
   deinit {
     policies.deallocate()
     liveness.deallocate()
+    pendingReads.deallocate()
     for list in [savedArguments, childArguments] {
       list.deinitialize(count: 1)
       list.deallocate()

@@ -64,6 +64,8 @@ struct Operation: ~Copyable {
   /// The connection's keys filter has this operation among the forwarded ones.
   var isForward = false
   var wasRestamped = false
+  /// Counted among the node's pending reads.
+  var isCountedRead = false
   var holdsLock = false
   /// A modify that has read its quorum and written.
   var hasWritten = false
@@ -111,6 +113,7 @@ struct Operation: ~Copyable {
     version = .none
     isForward = false
     wasRestamped = false
+    isCountedRead = false
     holdsLock = false
     hasWritten = false
     request.removeAll()

@@ -165,6 +165,14 @@ struct ReplyQueue: ~Copyable {
     staged.pointee.removeAll()
   }
 
+  /// Whether a waiting operation satisfies `condition`.
+  func contains(_ condition: (Int) -> Bool) -> Bool {
+    for place in first..<entries.count where entries[place].operation >= 0 {
+      if condition(Int(entries[place].operation)) { return true }
+    }
+    return false
+  }
+
   /// The operations that still own a place.
   var operations: [Int] { entries[first...].compactMap { $0.operation < 0 ? nil : Int($0.operation) } }
 }
