@@ -444,34 +444,39 @@ extension NodeCore {
     let operation = operations[index]
     statistics.quorumWrites &+= 1
     operation.pointee.kind = .write
-    let needed = policies[operation.pointee.policy].write - (sabotaged(.earlyAnswer) ? 1 : 0)
-    operation.pointee.quorum = Quorum(needed: needed)
-    let key = operation.pointee.key
-    // With one copy in all a deletion leaves nothing to send.
+    // The object stays with the operation: it may have to go out once more, and by then another
+    // node's write may lie in the table.
+    operation.pointee.request.truncate(to: operation.pointee.keyLength)
     if let object = table.object(
       database: operation.pointee.database, slot: operation.pointee.slot,
-      hash: operation.pointee.hash, key: key)
+      hash: operation.pointee.hash, key: operation.pointee.key)
     {
-      send(operation, key, object)
+      object.encode(to: &operation.pointee.request)
     }
-    let own = operation.pointee.rank(of: 0)
-    decideWrite(index, own.map { operation.pointee.quorum.answer($0) } ?? operation.pointee.quorum.verdict)
+    sendSpread(index)
   }
 
-  private mutating func send(
-    _ operation: UnsafeMutablePointer<Operation>, _ key: UnsafeRawBufferPointer,
-    _ object: ObjectView
-  ) {
-    var echo: LinkID?
-    if case .link(let link, _) = operation.pointee.origin { echo = link }
-    for rank in 0..<operation.pointee.ownerCount {
-      let peer = Int(operation.pointee.owners[rank])
-      guard peer != 0, let output = writeOutput(peer, echo: echo) else { continue }
-      operation.pointee.quorum.ask(rank)
-      output.pointee.appendWrite(
-        operation.pointee.requestID, database: operation.pointee.database, key: key,
-        object: object, wantsAnswer: true)
+  /// Sends the operation's object. With one copy in all a deletion has left nothing to send.
+  private mutating func sendSpread(_ index: Int) {
+    let operation = operations[index]
+    let needed = policies[operation.pointee.policy].write - (sabotaged(.earlyAnswer) ? 1 : 0)
+    operation.pointee.quorum = Quorum(needed: needed)
+    let object = operation.pointee.object
+    if object.count > 0 {
+      var echo: LinkID?
+      if case .link(let link, _) = operation.pointee.origin { echo = link }
+      for rank in 0..<operation.pointee.ownerCount {
+        let peer = Int(operation.pointee.owners[rank])
+        guard peer != 0, let output = writeOutput(peer, echo: echo) else { continue }
+        operation.pointee.quorum.ask(rank)
+        output.pointee.appendWrite(
+          operation.pointee.requestID, database: operation.pointee.database,
+          key: operation.pointee.key, encoded: object)
+      }
     }
+    let own = operation.pointee.rank(of: 0)
+    decideWrite(
+      index, own.map { operation.pointee.quorum.answer($0) } ?? operation.pointee.quorum.verdict)
   }
 
   mutating func answeredWritten(
@@ -489,32 +494,37 @@ extension NodeCore {
     decideWrite(index, operation.pointee.quorum.answer(rank))
   }
 
-  /// An owner held a later version of the key, stamped by a clock ahead of this one. If nothing else
-  /// was written here meanwhile, the write gets a stamp above that version and goes out once more:
-  /// the client's write came after it in time, and an acknowledged write must not be lost to a skewed
-  /// clock.
+  /// An owner held a later version of the key, stamped by a clock ahead of this one: the write gets
+  /// a stamp above that version and goes out once more. The client's write came after it in time,
+  /// and an acknowledged write must not be lost to a skewed clock.
+  ///
+  /// Not when this node has written the key again since: then that write is the later one.
   private mutating func restamp(_ operation: UnsafeMutablePointer<Operation>) -> Bool {
-    guard !operation.pointee.isDone, !operation.pointee.wasRestamped,
-      let held = table.object(
-        database: operation.pointee.database, slot: operation.pointee.slot,
-        hash: operation.pointee.hash, key: operation.pointee.key),
-      held.version == operation.pointee.version, !held.isSiblings
+    guard !operation.pointee.isDone, operation.pointee.restamps < Operation.mostRestamps,
+      let saved = ObjectView.decode(operation.pointee.object), !saved.isSiblings
     else { return false }
-    operation.pointee.wasRestamped = true
+    let held = table.object(
+      database: operation.pointee.database, slot: operation.pointee.slot,
+      hash: operation.pointee.hash, key: operation.pointee.key)
+    if let held, held.version > saved.version, held.version.actor == actor { return false }
+    operation.pointee.restamps += 1
     operation.pointee.version = nextVersion()
-    guard
-      table.write(
-        database: operation.pointee.database, slot: operation.pointee.slot,
-        hash: operation.pointee.hash, key: operation.pointee.key,
-        version: operation.pointee.version, deadline: held.deadline, flags: held.flags.without(.deadline),
-        valueLength: held.value.count, keeping: held.value.count) != nil
-    else { return false }
+    var object = saved
+    object.version = operation.pointee.version
+    scratch.pointee.removeAll()
+    object.encode(to: &scratch.pointee)
+    operation.pointee.request.truncate(to: operation.pointee.keyLength)
+    operation.pointee.request.append(scratch.pointee.readable)
+    guard let fresh = ObjectView.decode(operation.pointee.object) else { return false }
+    _ = merge(
+      database: operation.pointee.database, slot: operation.pointee.slot,
+      hash: operation.pointee.hash, key: operation.pointee.key, incoming: fresh)
     // Answers to the first round could be taken for the second's: it gets another id.
     operation.pointee.generation &+= 1
     deadlines.append(
       due: monotonic + configuration.timing.operation, index: operation.pointee.index,
       generation: operation.pointee.generation)
-    spread(operation.pointee.index)
+    sendSpread(operation.pointee.index)
     return true
   }
 

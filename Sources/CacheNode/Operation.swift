@@ -63,7 +63,10 @@ struct Operation: ~Copyable {
   var version = Version.none
   /// The connection's keys filter has this operation among the forwarded ones.
   var isForward = false
-  var wasRestamped = false
+  /// How often a write had to go out with a later stamp.
+  var restamps = 0
+  /// Clocks may differ by `max-clock-skew`, and one more stamp is above all that was seen.
+  static let mostRestamps = 3
   /// Counted among the node's pending reads.
   var isCountedRead = false
   var holdsLock = false
@@ -99,6 +102,11 @@ struct Operation: ~Copyable {
 
   var key: UnsafeRawBufferPointer { request.readable.slice(0, keyLength) }
 
+  /// Of a write: the encoded object, behind the key.
+  var object: UnsafeRawBufferPointer {
+    request.readable.slice(keyLength, request.count - keyLength)
+  }
+
   mutating func reset(_ kind: OperationKind) {
     generation &+= 1
     isTaken = true
@@ -112,7 +120,7 @@ struct Operation: ~Copyable {
     hedgeAt = .max
     version = .none
     isForward = false
-    wasRestamped = false
+    restamps = 0
     isCountedRead = false
     holdsLock = false
     hasWritten = false

@@ -45,6 +45,20 @@ extension ByteBuffer {
     object.encode(to: &self)
   }
 
+  /// A write whose object is encoded already; it wants an answer.
+  @inline(__always)
+  package mutating func appendWrite(
+    _ id: RequestID, database: Int, key: UnsafeRawBufferPointer, encoded: UnsafeRawBufferPointer
+  ) {
+    head(.write, 10 &+ key.count &+ encoded.count)
+    append(littleEndian: id.rawValue)
+    append(UInt8(truncatingIfNeeded: database))
+    append(1)
+    append(littleEndian: UInt32(truncatingIfNeeded: key.count))
+    append(key)
+    append(encoded)
+  }
+
   @inline(__always)
   package mutating func appendWritten(_ id: RequestID, _ status: WriteStatus, _ stamp: Stamp) {
     head(.written, 13)

@@ -65,7 +65,7 @@ struct SiblingHistory {
     let isDeletion = generator.oneIn(4)
     value.withUnsafeBytes { bytes in
       let view = ObjectView(
-        version: version, deadline: 0, flags: isDeletion ? .tombstone : [],
+        version: version, deadline: 0, flags: isDeletion ? .tombstone : .none,
         value: isDeletion ? UnsafeRawBufferPointer(start: nil, count: 0) : bytes)
       let set = SiblingSet(lww: view)
       replicas[at].merge(set)

@@ -49,7 +49,7 @@ struct FrameSample: Sendable, CustomTestStringConvertible {
   }
 
   private static func describe(_ object: ObjectView) -> String {
-    let flags = object.flags.subtracting(.deadline).rawValue
+    let flags = object.flags.without(.deadline).rawValue
     return "[\(describe(object.version)) \(object.deadline) \(flags) \(object.value.text)]"
   }
 
@@ -58,7 +58,8 @@ struct FrameSample: Sendable, CustomTestStringConvertible {
 
   private static func view(_ value: StaticString, deadline: UInt64 = 0) -> ObjectView {
     ObjectView(
-      version: version, deadline: deadline, flags: value.utf8CodeUnitCount == 0 ? .tombstone : [],
+      version: version, deadline: deadline,
+      flags: value.utf8CodeUnitCount == 0 ? .tombstone : .none,
       value: raw(value))
   }
 

@@ -11,7 +11,7 @@ enum Parsed: Equatable, CustomStringConvertible {
   var description: String {
     switch self {
     case .request(let words): "request \(words.map(\.text))"
-    case .failure(let error): "failure \(error.text)"
+    case .failure(let error): "failure \(error.text.text)"
     }
   }
 }

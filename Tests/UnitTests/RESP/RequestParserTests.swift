@@ -134,13 +134,17 @@ struct RequestParserTests {
 
   @Test("The texts of the errors are Redis's")
   func texts() {
-    #expect(ProtocolError.tooBigInlineRequest.text == "too big inline request")
-    #expect(ProtocolError.unbalancedQuotes.text == "unbalanced quotes in request")
-    #expect(ProtocolError.tooBigCount.text == "too big mbulk count string")
-    #expect(ProtocolError.invalidCount.text == "invalid multibulk length")
-    #expect(ProtocolError.tooBigBulkCount.text == "too big bulk count string")
-    #expect(ProtocolError.expectedDollar(UInt8(ascii: "x")).text == "expected '$', got 'x'")
-    #expect(ProtocolError.invalidBulkLength.text == "invalid bulk length")
+    let rows: [(error: ProtocolError, text: [UInt8])] = [
+      (.tooBigInlineRequest, "too big inline request".bytes),
+      (.unbalancedQuotes, "unbalanced quotes in request".bytes),
+      (.tooBigCount, "too big mbulk count string".bytes),
+      (.invalidCount, "invalid multibulk length".bytes),
+      (.tooBigBulkCount, "too big bulk count string".bytes),
+      (.expectedDollar(UInt8(ascii: "x")), "expected '$', got 'x'".bytes),
+      (.expectedDollar(0xff), "expected '$', got '".bytes + [0xff] + "'".bytes),
+      (.invalidBulkLength, "invalid bulk length".bytes),
+    ]
+    for row in rows { #expect(row.error.text == row.text) }
   }
 
   private func request(_ words: [[UInt8]]) -> [UInt8] {

@@ -114,7 +114,7 @@ final class TableFixture {
 
   static func copy(_ view: ObjectView) -> ModelObject {
     ModelObject(
-      version: view.version, deadline: view.deadline, flags: view.flags.subtracting(.deadline),
+      version: view.version, deadline: view.deadline, flags: view.flags.without(.deadline),
       value: Array(view.value))
   }
 

@@ -13,7 +13,7 @@ struct TableMergeTests {
       if set.context.seen.isEmpty, set.siblings.allSatisfy(\.isLWW) { return plain(set) }
       return ModelObject(
         version: set.version, deadline: 0,
-        flags: set.siblings.isEmpty ? [.siblings, .tombstone] : .siblings, value: set.encoded())
+        flags: set.siblings.isEmpty ? .emptySiblings : .siblings, value: set.encoded())
     }
   }
 
@@ -22,7 +22,7 @@ struct TableMergeTests {
     let sibling = set.siblings.last
     return ModelObject(
       version: set.context.seenLWW, deadline: sibling?.deadline ?? 0,
-      flags: sibling == nil ? .tombstone : [], value: sibling?.value ?? [])
+      flags: sibling == nil ? .tombstone : .none, value: sibling?.value ?? [])
   }
 
   @Test(
@@ -64,7 +64,7 @@ struct TableMergeTests {
       ModelObject(
         version: Version(
           stamp: Stamp(rawValue: UInt64(stamp)), actor: Actor(rawValue: UInt64(actor))),
-        deadline: 0, flags: value.isEmpty ? .tombstone : [], value: value.bytes)
+        deadline: 0, flags: value.isEmpty ? .tombstone : .none, value: value.bytes)
     }
     let pairs = [
       (object(1, 9, "zz"), object(2, 1, "a")), (object(5, 1, "zz"), object(5, 2, "a")),

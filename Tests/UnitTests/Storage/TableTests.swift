@@ -19,7 +19,7 @@ struct TableTests {
       version: Version(
         stamp: Stamp(rawValue: UInt64(stamp)), actor: Actor(rawValue: UInt64(generator.below(5)))),
       deadline: generator.oneIn(3) ? UInt64(1 + generator.below(1000)) : 0,
-      flags: isTombstone ? .tombstone : [],
+      flags: isTombstone ? .tombstone : .none,
       value: isTombstone ? [] : generator.bytes(generator.pick(lengths)))
   }
 
@@ -108,12 +108,13 @@ struct TableTests {
         for deadlines in 0..<4 {
           stamp += 2
           let old = ModelObject(
-            version: fixture.version(stamp), deadline: deadlines & 1 == 1 ? 77 : 0, flags: [],
+            version: fixture.version(stamp), deadline: deadlines & 1 == 1 ? 77 : 0, flags: .none,
             value: generator.bytes(first))
           fixture.write(key, old)
           let keep = min(first, second)
           let new = ModelObject(
-            version: fixture.version(stamp + 1), deadline: deadlines & 2 == 2 ? 88 : 0, flags: [],
+            version: fixture.version(stamp + 1), deadline: deadlines & 2 == 2 ? 88 : 0,
+            flags: .none,
             value: old.value.prefix(keep) + generator.bytes(second - keep))
           fixture.write(key, new, keeping: keep)
           #expect(fixture.object(key) == new, "\(first) to \(second), deadlines \(deadlines)")
@@ -132,7 +133,7 @@ struct TableTests {
         fixture.write(
           key,
           ModelObject(
-            version: fixture.version(length + 1), deadline: deadline, flags: [],
+            version: fixture.version(length + 1), deadline: deadline, flags: .none,
             value: "\(length)".bytes))
       }
     }
@@ -149,7 +150,7 @@ struct TableTests {
       value.append(UInt8(truncatingIfNeeded: generator.next()))
       fixture.write(
         key,
-        ModelObject(version: fixture.version(stamp), deadline: 0, flags: [], value: value),
+        ModelObject(version: fixture.version(stamp), deadline: 0, flags: .none, value: value),
         keeping: value.count - 1)
     }
     fixture.check()
@@ -190,7 +191,7 @@ struct TableTests {
         "key:\(1_000_000 + index)".bytes.withUnsafeBytes { key in
           _ = table.write(
             database: 0, slot: index % 8192, hash: table.hash(key), key: key, version: version,
-            deadline: row.deadline, flags: [], valueLength: 64)
+            deadline: row.deadline, flags: .none, valueLength: 64)
         }
       }
       let bytes = table.bytes
@@ -204,7 +205,7 @@ struct TableTests {
   func actors() {
     let fixture = TableFixture(databases: 1, slots: 64, seed: 1)
     func object(_ actor: Int) -> ModelObject {
-      ModelObject(version: fixture.version(1, actor: actor), deadline: 0, flags: [], value: [1])
+      ModelObject(version: fixture.version(1, actor: actor), deadline: 0, flags: .none, value: [1])
     }
     func key(_ index: Int) -> ModelKey { ModelKey(database: 0, bytes: "\(index)".bytes) }
     for index in 0..<Limits.actors { fixture.write(key(index), object(index + 1)) }

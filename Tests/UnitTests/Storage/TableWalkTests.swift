@@ -10,7 +10,7 @@ struct TableWalkTests {
   private func put(_ fixture: TableFixture, _ index: Int, deadline: UInt64 = 0) {
     fixture.write(
       key(index),
-      ModelObject(version: fixture.version(1), deadline: deadline, flags: [], value: [1]))
+      ModelObject(version: fixture.version(1), deadline: deadline, flags: .none, value: [1]))
   }
 
   @Test("A walk in steps of any size visits each key once when nothing changes")
