@@ -35,11 +35,13 @@ let package = Package(
     // Shells: the only code that touches the kernel.
     .systemLibrary(
       name: "CLibevent", pkgConfig: "libevent_core", providers: [.apt(["libevent-dev"])]),
-    .target(name: "Configuration", dependencies: ["Primitives", "Objects", "Keyspaces", "CacheNode"]),
+    .target(
+      name: "Configuration", dependencies: ["Primitives", "Objects", "Keyspaces", "CacheNode"]),
     .systemLibrary(name: "CLinux"),
     .target(name: "Reactor", dependencies: ["CLibevent", "CLinux", "Primitives"]),
     .target(
-      name: "Server", dependencies: ["CLinux", "CacheNode", "Configuration", "Objects", "Primitives", "Reactor"]),
+      name: "Server",
+      dependencies: ["CLinux", "CacheNode", "Configuration", "Objects", "Primitives", "Reactor"]),
 
     // The other world a Node can live in.
     .target(
@@ -48,7 +50,7 @@ let package = Package(
 
     // Programs.
     .executableTarget(name: "coterie-server", dependencies: ["Server"]),
-    .executableTarget(name: "coterie-bench", dependencies: ["Placement"]),
+    .executableTarget(name: "coterie-bench", dependencies: ["Placement", "Primitives"]),
     .executableTarget(name: "coterie-sim", dependencies: ["CacheNode", "Simulation"]),
   ],
   swiftLanguageModes: [.v6]

@@ -49,7 +49,11 @@ struct Evaluator {
   func run(_ handler: Handler, _ object: ObjectView?, _ live: LiveValue?) -> Mutation {
     switch handler {
     case .get:
-      if let live { reply.pointee.appendBulk(live.bytes) } else { reply.pointee.appendNull(resp: resp) }
+      if let live {
+        reply.pointee.appendBulk(live.bytes)
+      } else {
+        reply.pointee.appendNull(resp: resp)
+      }
       return .none
     case .set: return wordCount == 3 ? plainSet() : set(live)
     default: return runOther(handler, object, live)
@@ -101,7 +105,11 @@ struct Evaluator {
   func error(_ text: String) { reply.pointee.appendError(text) }
 
   func value(_ live: LiveValue?) {
-    if let live { reply.pointee.appendBulk(live.bytes) } else { reply.pointee.appendNull(resp: resp) }
+    if let live {
+      reply.pointee.appendBulk(live.bytes)
+    } else {
+      reply.pointee.appendNull(resp: resp)
+    }
   }
 
   func syntaxError() -> Mutation {

@@ -116,7 +116,8 @@ extension NodeCore {
         "\(member.hexID) \(member.host):\(member.port)@\(member.peerPort) \(flags) - 0 "
         + "\(wall) \(member.incarnation) \(isAlive ? "connected" : "disconnected")"
       for range in ranges[peer] {
-        text += range.count == 1 ? " \(range.lowerBound)" : " \(range.lowerBound)-\(range.upperBound)"
+        text +=
+          range.count == 1 ? " \(range.lowerBound)" : " \(range.lowerBound)-\(range.upperBound)"
       }
       text += "\n"
     }

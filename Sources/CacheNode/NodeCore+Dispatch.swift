@@ -69,7 +69,8 @@ extension NodeCore {
     let isLocated = located.pointee.isValid && keyIndex == 1
     let call = KeyCall(
       handler: entry.pointee.handler, access: entry.pointee.access,
-      database: session.pointee.database, slot: isLocated ? located.pointee.slot : slotHasher.slot(of: key).index,
+      database: session.pointee.database,
+      slot: isLocated ? located.pointee.slot : slotHasher.slot(of: key).index,
       hash: isLocated ? located.pointee.hash : table.hash(key), keyIndex: keyIndex,
       policy: keyspaceMap.index(for: key), resp: session.pointee.resp)
     if _fastPath(policies[call.policy].isLocal && session.pointee.queue.isEmpty) {

@@ -36,7 +36,8 @@ extension NodeCore {
       let key = arguments.pointee[place]
       bits |= 1 << (table.hash(key) & 63)
       let copies = policies[keyspaceMap.index(for: key)].copies
-      let partAccess = handler == .mset ? Handler.Access.blind : handler == .mget ? .read : handler.access
+      let partAccess =
+        handler == .mset ? Handler.Access.blind : handler == .mget ? .read : handler.access
       if route(slotHasher.slot(of: key).index, partAccess, copies: copies) != .here {
         areHere = false
       }
@@ -227,7 +228,8 @@ extension NodeCore {
       operation.pointee.reply.pointee.appendArrayHeader(gather.results.count)
       for result in gather.results { operation.pointee.reply.pointee.append(result) }
     case .sum:
-      operation.pointee.reply.pointee.appendInteger(gather.results.reduce(0) { $0 + integer(of: $1) })
+      operation.pointee.reply.pointee.appendInteger(
+        gather.results.reduce(0) { $0 + integer(of: $1) })
     case .allOK:
       operation.pointee.reply.pointee.appendOK()
     case .noneExists:
@@ -251,7 +253,8 @@ extension NodeCore {
   mutating func failGather(_ parent: Int) {
     let operation = operations[parent]
     guard let gather = operation.pointee.gather else { return }
-    let wrote = gather.combination == .allOK || gather.combination == .noneExists
+    let wrote =
+      gather.combination == .allOK || gather.combination == .noneExists
       || gather.combination == .flush || gather.combination == .sum
     operation.pointee.reply.pointee.removeAll()
     operation.pointee.reply.pointee.appendError(
@@ -278,7 +281,9 @@ extension NodeCore {
         $0.pointee.appendError("CROSSSLOT Keys in request don't hash to the same slot")
       }
     }
-    let copies = policies[arguments.pointee.count > 1 ? keyspaceMap.index(for: arguments.pointee[1]) : 0].copies
+    let copies = policies[
+      arguments.pointee.count > 1 ? keyspaceMap.index(for: arguments.pointee[1]) : 0
+    ].copies
     switch route(slots[0], .modify, copies: copies) {
     case .nowhere:
       return replyNow(index) { $0.pointee.appendError(NodeCore.noReplicasText) }

@@ -39,7 +39,8 @@ extension NodeCore {
     case "cpu": lines = ["# CPU"] + cpuLines()
     case "modules": lines = ["# Modules"]
     case "errorstats":
-      lines = ["# Errorstats"]
+      lines =
+        ["# Errorstats"]
         + errorCounts.sorted { $0.key < $1.key }.map { "errorstat_\($0.key):count=\($0.value)" }
     case "commandstats": lines = commandStatsSection()
     case "cluster":
@@ -59,7 +60,8 @@ extension NodeCore {
     let seconds = uptimeSeconds
     return [
       "# Server", "redis_version:\(NodeCore.redisVersion)", "redis_git_sha1:00000000",
-      "redis_git_dirty:0", "redis_mode:\(parameters.isYes("cluster-enabled") ? "cluster" : "standalone")",
+      "redis_git_dirty:0",
+      "redis_mode:\(parameters.isYes("cluster-enabled") ? "cluster" : "standalone")",
       "server_name:coterie", "coterie_version:\(configuration.version)", "os:Linux",
       "arch_bits:64", "multiplexing_api:epoll", "process_id:\(processID)", "process_supervised:no",
       "run_id:\(members.own.hexID)", "tcp_port:\(configuration.port)",
@@ -86,7 +88,8 @@ extension NodeCore {
     let peak = max(peakBytes, used)
     return [
       "# Memory", "used_memory:\(used)", "used_memory_human:\(human(used))",
-      "used_memory_rss:\(used)", "used_memory_peak:\(peak)", "used_memory_peak_human:\(human(peak))",
+      "used_memory_rss:\(used)", "used_memory_peak:\(peak)",
+      "used_memory_peak_human:\(human(peak))",
       "used_memory_dataset:\(used)", "maxmemory:\(parameters["maxmemory"] ?? "0")",
       "maxmemory_human:\(human(parameters.number("maxmemory")))",
       "maxmemory_policy:\(parameters["maxmemory-policy"] ?? "")", "mem_allocator:coterie-slab",

@@ -142,7 +142,8 @@ extension NodeCore {
   ) -> Bool {
     guard hello.agreed != nil else {
       dropLink(
-        id, "it speaks versions \(hello.oldest) to \(hello.newest) of the peer protocol, this node "
+        id,
+        "it speaks versions \(hello.oldest) to \(hello.newest) of the peer protocol, this node "
           + "\(PeerProtocolVersion.oldest) to \(PeerProtocolVersion.newest)")
       return false
     }
@@ -298,7 +299,9 @@ extension NodeCore {
     let alive = (1..<max(1, peers.end)).filter { liveness[$0] > 0 }
     guard !alive.isEmpty else { return }
     var peer = alive[generator.below(alive.count)]
-    if sabotaged(.hashOrder), let first = Set(alive.map { "\($0)" }).first { peer = Int(first) ?? peer }
+    if sabotaged(.hashOrder), let first = Set(alive.map { "\($0)" }).first {
+      peer = Int(first) ?? peer
+    }
     let stamp = clock.next(wallMilliseconds: wall)
     peerOutput(peer)?.pointee.appendDigest(
       members: members.digest, settings: settings.digest, clock: stamp)

@@ -43,8 +43,9 @@ extension NodeCore {
       return executeOverCluster(index, .count, .count, [])
     case .wait: return executeWait(index)
     default:
-      if arguments.pointee.count > 2 || (arguments.pointee.count == 2
-        && !arguments.pointee[1].isWord("async") && !arguments.pointee[1].isWord("sync"))
+      if arguments.pointee.count > 2
+        || (arguments.pointee.count == 2
+          && !arguments.pointee[1].isWord("async") && !arguments.pointee[1].isWord("sync"))
       {
         return syntaxError(index)
       }
@@ -275,7 +276,9 @@ extension NodeCore {
   }
 
   private mutating func executeHelp(_ index: Int, _ spec: CommandSpec) -> Bool {
-    var lines = ["\(spec.name.uppercased()) <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"]
+    var lines = [
+      "\(spec.name.uppercased()) <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
+    ]
     for subcommand in spec.subcommands.sorted(by: { $0.name < $1.name })
     where !subcommand.name.hasSuffix("|help") {
       lines.append(subcommand.name.split(separator: "|")[1].uppercased())
@@ -295,8 +298,10 @@ extension NodeCore {
     let names = words.map { String(decoding: $0, as: UTF8.self) }
     switch name {
     case "count": return replyNow(index) { table.appendCount(to: &$0.pointee) }
-    case "info": return replyNow(index) { table.appendInfo(names: names, to: &$0.pointee, resp: resp) }
-    case "docs": return replyNow(index) { table.appendDocs(names: names, to: &$0.pointee, resp: resp) }
+    case "info":
+      return replyNow(index) { table.appendInfo(names: names, to: &$0.pointee, resp: resp) }
+    case "docs":
+      return replyNow(index) { table.appendDocs(names: names, to: &$0.pointee, resp: resp) }
     case "list":
       var filter: ListFilter?
       if !words.isEmpty {

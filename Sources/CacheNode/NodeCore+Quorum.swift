@@ -79,7 +79,7 @@ extension NodeCore {
   ) {
     if let refusal = refusalOfBlindWrite(call, words) { return reply.pointee.appendError(refusal) }
     let key = words.pointee[call.keyIndex]
-    guard let _ = evaluateAndPut(call, words, key, reply) else { return }
+    guard evaluateAndPut(call, words, key, reply) != nil else { return }
     let rank = ownRank(call.slot, copies: policies[call.policy].copies)
     guard
       let object = table.object(
@@ -278,7 +278,8 @@ extension NodeCore {
         operation.pointee.quorum.ask(rank)
         output.pointee.appendRead(
           operation.pointee.requestID, database: operation.pointee.database,
-          key: operation.pointee.key, held: operation.pointee.version, digest: digestHere(operation))
+          key: operation.pointee.key, held: operation.pointee.version, digest: digestHere(operation)
+        )
       }
     }
   }
@@ -405,8 +406,9 @@ extension NodeCore {
   mutating func hedge(_ index: Int) {
     let operation = operations[index]
     guard !operation.pointee.isDone, !operation.pointee.isWaiting,
-      operation.pointee.kind == .read || (operation.pointee.kind == .modify
-        && !operation.pointee.hasWritten)
+      operation.pointee.kind == .read
+        || (operation.pointee.kind == .modify
+          && !operation.pointee.hasWritten)
     else { return }
     askOwners(index, atLeast: 1)
   }

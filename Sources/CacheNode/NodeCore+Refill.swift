@@ -79,7 +79,8 @@ extension NodeCore {
     refill = nil
     members.updateOwn { $0.isFilled = true }
     setLiveness(0, 2)
-    log(.notice, "this node holds its share: \(statistics.transferredKeys) objects came from others")
+    log(
+      .notice, "this node holds its share: \(statistics.transferredKeys) objects came from others")
     membersChanged()
     announceMembers()
   }
@@ -153,7 +154,9 @@ extension NodeCore {
       looked += 1
       position = 0
       slot += 1
-      if slot == Slot.count || table.liveCount(database: database) + table.tombstoneCount(database: database) == 0 {
+      if slot == Slot.count
+        || table.liveCount(database: database) + table.tombstoneCount(database: database) == 0
+      {
         slot = 0
         database += 1
       }

@@ -114,7 +114,8 @@ extension NodeCore {
     let answer = gather.results[0]
     let head = answer.withUnsafeBytes { bytes -> (Int, UInt32, UInt64, Int)? in
       guard let slot = bytes.integer(0, as: UInt16.self),
-        let position = bytes.integer(2, as: UInt32.self), let tag = bytes.integer(6, as: UInt8.self),
+        let position = bytes.integer(2, as: UInt32.self),
+        let tag = bytes.integer(6, as: UInt8.self),
         let visited = bytes.integer(7, as: UInt32.self)
       else { return nil }
       return (Int(slot), position, UInt64(tag), Int(visited))

@@ -282,7 +282,8 @@ extension NodeCore {
     while !session.pointee.queue.isEmpty {
       let head = session.pointee.queue.head
       if head.operation < 0 {
-        session.pointee.output.pointee.append(session.pointee.queue.staged.pointee.readable.slice(0, head.bytes))
+        session.pointee.output.pointee.append(
+          session.pointee.queue.staged.pointee.readable.slice(0, head.bytes))
         session.pointee.queue.staged.pointee.consume(head.bytes)
       } else {
         let operation = operations[Int(head.operation)]

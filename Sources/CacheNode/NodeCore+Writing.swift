@@ -13,7 +13,9 @@ extension NodeCore {
   /// With one copy in all nothing needs a tombstone: there is no other copy to bring the key back.
   @inline(__always)
   @discardableResult
-  mutating func put(_ call: KeyCall, _ key: UnsafeRawBufferPointer, _ mutation: Mutation) -> Version? {
+  mutating func put(_ call: KeyCall, _ key: UnsafeRawBufferPointer, _ mutation: Mutation)
+    -> Version?
+  {
     if _slowPath(table.siblingSets > 0 || policies[call.policy].conflict == .siblings) {
       return putBesideSiblings(call, key, mutation)
     }
@@ -54,7 +56,8 @@ extension NodeCore {
     case .delete:
       return delete(call, key, version)
     case .append(let bytes, let deadline):
-      return writeOver(call, key, version, deadline, size: size + bytes.count, keeping: size, bytes, at: size)
+      return writeOver(
+        call, key, version, deadline, size: size + bytes.count, keeping: size, bytes, at: size)
     case .patch(let offset, let bytes, let deadline):
       let end = max(size, offset + bytes.count)
       return writeOver(call, key, version, deadline, size: end, keeping: size, bytes, at: offset)
@@ -77,8 +80,12 @@ extension NodeCore {
         database: call.database, slot: call.slot, hash: call.hash, key: key, version: version,
         deadline: deadline, flags: .none, valueLength: size, keeping: keeping)
     else { return nil }
-    if offset > keeping { (place + keeping).initializeMemory(as: UInt8.self, repeating: 0, count: offset - keeping) }
-    if let base = bytes.baseAddress { (place + offset).copyMemory(from: base, byteCount: bytes.count) }
+    if offset > keeping {
+      (place + keeping).initializeMemory(as: UInt8.self, repeating: 0, count: offset - keeping)
+    }
+    if let base = bytes.baseAddress {
+      (place + offset).copyMemory(from: base, byteCount: bytes.count)
+    }
     return version
   }
 

@@ -123,7 +123,8 @@ struct NodeCore: ~Copyable {
     policies = .allocate(capacity: 1)
     policies.initialize(to: ResolvedPolicy())
     table = Table(
-      databases: configuration.databases, slots: Slot.count, seed: configuration.randomSeed ^ 0x7ab1e)
+      databases: configuration.databases, slots: Slot.count,
+      seed: configuration.randomSeed ^ 0x7ab1e)
     let own = Member(
       id: configuration.id, actor: configuration.actor, incarnation: configuration.incarnation,
       host: configuration.host, port: configuration.port, peerPort: configuration.peerPort,

@@ -174,5 +174,7 @@ struct ReplyQueue: ~Copyable {
   }
 
   /// The operations that still own a place.
-  var operations: [Int] { entries[first...].compactMap { $0.operation < 0 ? nil : Int($0.operation) } }
+  var operations: [Int] {
+    entries[first...].compactMap { $0.operation < 0 ? nil : Int($0.operation) }
+  }
 }

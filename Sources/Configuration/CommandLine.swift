@@ -38,7 +38,8 @@ package struct CommandLineRequest: Equatable, Sendable {
     case "--local-cluster":
       guard values.count == 1, let count = Int(values[0]), (1...16).contains(count) else {
         throw ConfigurationError(
-          "--local-cluster '\(values.joined(separator: " "))': takes a number of nodes from 1 to 16")
+          "--local-cluster '\(values.joined(separator: " "))': takes a number of nodes from 1 to 16"
+        )
       }
       localCluster = count
     default:

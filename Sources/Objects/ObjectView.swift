@@ -108,7 +108,9 @@ extension ObjectView {
   }
 
   /// Bytes that `encode` appends.
-  @inlinable package var encodedSize: Int { ObjectView.headBytes + (deadline != 0 ? 8 : 0) + value.count }
+  @inlinable package var encodedSize: Int {
+    ObjectView.headBytes + (deadline != 0 ? 8 : 0) + value.count
+  }
 
   /// Reads an object that takes all of `bytes`; nil when they are none.
   @inlinable @inline(__always)

@@ -75,7 +75,8 @@ package struct ByteBuffer: ~Copyable {
       head = 0
       return
     }
-    reallocate(max(needed, capacity < ByteBuffer.doublingLimit ? capacity * 2 : capacity / 2 * 3, 64))
+    reallocate(
+      max(needed, capacity < ByteBuffer.doublingLimit ? capacity * 2 : capacity / 2 * 3, 64))
   }
 
   /// Above this many bytes growth is by half instead of double: pages count once they are touched,

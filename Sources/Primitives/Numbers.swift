@@ -19,7 +19,8 @@ package func writeDecimal(_ value: Int, to place: UnsafeMutableRawPointer) -> In
     at = 1
   }
   if magnitude < 10 {
-    place.storeBytes(of: UInt8(truncatingIfNeeded: magnitude) &+ 48, toByteOffset: at, as: UInt8.self)
+    place.storeBytes(
+      of: UInt8(truncatingIfNeeded: magnitude) &+ 48, toByteOffset: at, as: UInt8.self)
     return at &+ 1
   }
   let digits = decimalWidth(magnitude)

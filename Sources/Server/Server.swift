@@ -118,7 +118,8 @@ package final class Server {
         for (number, isPeer) in [(port, false), (settings.peerPort, true)] where number > 0 {
           let socket = try Socket.listen(host, number, backlog: backlog)
           let listener = Listener(socket: socket, isPeer: isPeer)
-          listener.watcher = loop.watch(.readable(socket.descriptor)) { [unowned self, unowned listener] in
+          listener.watcher = loop.watch(.readable(socket.descriptor)) {
+            [unowned self, unowned listener] in
             self.acceptAll(listener)
           }
           listeners.append(listener)
@@ -140,7 +141,8 @@ package final class Server {
     timer = loop.watch(.timer) { [unowned self] in self.timerDue = .max }
     watchers.append(housekeeping())
     log.write(
-      .notice, "ready: clients on port \(settings.parameters["port"] ?? ""), peers on port "
+      .notice,
+      "ready: clients on port \(settings.parameters["port"] ?? ""), peers on port "
         + "\(settings.peerPort)")
     finishRound()
     while !isFinished {

@@ -76,7 +76,8 @@ package final class Simulation {
   private var isFormed: Bool {
     world.nodes.allSatisfy {
       guard let node = $0.node else { return false }
-      return node.memberCount == options.nodes && node.isFilled && node.peersAlive == options.nodes - 1
+      return node.memberCount == options.nodes && node.isFilled
+        && node.peersAlive == options.nodes - 1
     }
   }
 
@@ -121,7 +122,12 @@ package final class Simulation {
     if options.isLossless, world.failure == nil { compareReplicas("without any repair") }
     guard world.failure == nil else { return }
     // From now on each read asks every owner, and so repairs every stale one.
-    ask(0, ["CONFIG", "SET", "keyspace.default.r", "\(options.copies)", "keyspace.sib.r", "\(options.copies)"])
+    ask(
+      0,
+      [
+        "CONFIG", "SET", "keyspace.default.r", "\(options.copies)", "keyspace.sib.r",
+        "\(options.copies)",
+      ])
     world.run(until: world.now + 1_000_000)
     for _ in 0..<2 {
       for key in 0..<Simulation.sharedKeys { readEverywhere("shared:\(key)", .readVersioned) }
@@ -129,7 +135,9 @@ package final class Simulation {
       for key in allKeys() { readEverywhere(key, .expiring) }
       world.run(until: world.now + 2_000_000)
     }
-    if finalErrors > 0 { return fail("\(finalErrors) of \(finalReplies) reads failed after the heal") }
+    if finalErrors > 0 {
+      return fail("\(finalErrors) of \(finalReplies) reads failed after the heal")
+    }
     if world.failure == nil { compareReplicas("after reads of all copies") }
     observe()
     if options.survivesCrashes, world.failure == nil { checkSiblings() }
@@ -209,7 +217,9 @@ package final class Simulation {
     observe(index)
     for client in clients where client.node == index && client.session != nil {
       client.disconnect()
-      if isLoadOn { world.schedule(after: UInt64(1000 + random.below(50_000)), .client(client.index)) }
+      if isLoadOn {
+        world.schedule(after: UInt64(1000 + random.below(50_000)), .client(client.index))
+      }
     }
   }
 
@@ -300,7 +310,9 @@ package final class Simulation {
       client.issued.append(issued)
       commands += 1
       if issued.key == tracedKey {
-        print("\(world.now) client \(client.index) → node \(client.node): \(words.joined(separator: " "))")
+        print(
+          "\(world.now) client \(client.index) → node \(client.node): \(words.joined(separator: " "))"
+        )
       }
     }
     // A client's write reaches the node in two pieces as often as not.

@@ -185,7 +185,9 @@ package final class World {
     nodeCrashed(index)
     place.node = nil
     place.wakeAt = .max
-    let pipes = place.pipes.sorted { ($0.key.index, $0.key.generation) < ($1.key.index, $1.key.generation) }
+    let pipes = place.pipes.sorted {
+      ($0.key.index, $0.key.generation) < ($1.key.index, $1.key.generation)
+    }
     place.pipes = [:]
     for (_, pipe) in pipes {
       pipe.isOpen = false
@@ -366,7 +368,8 @@ package final class World {
   }
 
   private func sendInOrder(_ pipe: Pipe, _ end: Int, _ bytes: [UInt8]) {
-    let arrival = max(now + 20 + UInt64(random.below(Int(options.delay))), pipe.ends[end].lastArrival)
+    let arrival = max(
+      now + 20 + UInt64(random.below(Int(options.delay))), pipe.ends[end].lastArrival)
     pipe.ends[end].lastArrival = arrival
     queue.push(arrival, .bytes(pipe, end: end, bytes))
   }
@@ -381,7 +384,8 @@ package final class World {
     let copies = random.below(100) < options.duplication ? 2 : 1
     for _ in 0..<copies {
       // Nothing overtakes the hello that opens the link.
-      let arrival = max(now + 20 + UInt64(random.below(Int(options.delay) * 2)), helloArrival(pipe, end))
+      let arrival = max(
+        now + 20 + UInt64(random.below(Int(options.delay) * 2)), helloArrival(pipe, end))
       queue.push(arrival, .bytes(pipe, end: end, frame))
     }
   }

@@ -20,7 +20,8 @@ struct RecordArena: ~Copyable {
   private static let smallestCell = 24
   /// Cells step by 8 up to this size and by 64 above.
   private static let fineLimit = 512
-  private static let classCount = (fineLimit - smallestCell) / 8 + 1 + (largestCell - fineLimit) / 64
+  private static let classCount =
+    (fineLimit - smallestCell) / 8 + 1 + (largestCell - fineLimit) / 64
 
   /// The first chunk of each class that has a free cell.
   private let open: UnsafeMutablePointer<UnsafeMutableRawPointer?>

@@ -46,7 +46,9 @@ extension Table {
         database: database, slot: slot, hash: hash, key: key, version: object.version,
         deadline: object.deadline, flags: flags, valueLength: object.value.count)
     else { return false }
-    if let base = object.value.baseAddress { place.copyMemory(from: base, byteCount: object.value.count) }
+    if let base = object.value.baseAddress {
+      place.copyMemory(from: base, byteCount: object.value.count)
+    }
     return true
   }
 

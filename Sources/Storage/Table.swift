@@ -218,7 +218,9 @@ package struct Table: ~Copyable {
     for place in 0..<count where keys[place].isValid && keys[place].root != 0 {
       let record = Record(UnsafeMutableRawPointer(bitPattern: keys[place].root).unsafelyUnwrapped)
       let size = record.size
-      if size > 64 { sum &+= UInt64(record.base.load(fromByteOffset: min(size &- 1, 127), as: UInt8.self)) }
+      if size > 64 {
+        sum &+= UInt64(record.base.load(fromByteOffset: min(size &- 1, 127), as: UInt8.self))
+      }
     }
     return sum
   }
@@ -603,7 +605,10 @@ private struct Directory {
 
   @inline(__always) subscript(place: Int) -> Segment {
     get { Segment(base.load(fromByteOffset: 8 + place * 8, as: UnsafeMutableRawPointer.self)) }
-    nonmutating set { base.storeBytes(of: newValue.base, toByteOffset: 8 + place * 8, as: UnsafeMutableRawPointer.self) }
+    nonmutating set {
+      base.storeBytes(
+        of: newValue.base, toByteOffset: 8 + place * 8, as: UnsafeMutableRawPointer.self)
+    }
   }
 
   static func make(depth: Int, filledWith segment: Segment?) -> Directory {
@@ -663,7 +668,8 @@ extension Table {
       let last = prefix + (1 << (16 - segment.depth)) - 1
       guard last >= Int(position.rawValue >> 12) else { return }
       // A split since the last call may have put the start inside this segment's prefix range.
-      let from = prefix >= Int(position.rawValue >> 12) && prefix != Int(position.rawValue >> 12)
+      let from =
+        prefix >= Int(position.rawValue >> 12) && prefix != Int(position.rawValue >> 12)
         ? 0 : UInt64(position.rawValue & 0xfff)
       var previous: UInt64?
       for index in 0..<segment.used {
@@ -767,7 +773,8 @@ extension Table {
             total += 1
           }
         }
-        invariant(total == table[slot].total, "slot \(slot) counts \(table[slot].total) of \(total)")
+        invariant(
+          total == table[slot].total, "slot \(slot) counts \(table[slot].total) of \(total)")
       }
       invariant(live == counts[database].live, "database \(database) miscounts its keys")
     }

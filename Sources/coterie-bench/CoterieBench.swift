@@ -16,8 +16,10 @@ import Foundation
 @main
 enum CoterieBench {
   static func main() {
+    let words = Array(CommandLine.arguments.dropFirst())
+    if words.first == "ring" { return RingReport.print(quick: words.contains("--quick")) }
     do {
-      let options = try Options(arguments: Array(CommandLine.arguments.dropFirst()))
+      let options = try Options(arguments: words)
       if options.wantsHelp {
         print(Options.usage)
       } else {

@@ -2,6 +2,7 @@ extension Options {
   /// What `coterie-bench --help` prints.
   static let usage = """
     usage: coterie-bench compare [options]
+           coterie-bench ring [--quick]      balance and movement of the ring, at N=3
 
     Measures coterie-server and redis-server side by side, in turns, in one run, and prints
     for every kind of work the processor time each spends on one operation.
