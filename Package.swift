@@ -52,6 +52,18 @@ let package = Package(
     .executableTarget(name: "coterie-server", dependencies: ["Server"]),
     .executableTarget(name: "coterie-bench", dependencies: ["Placement", "Primitives"]),
     .executableTarget(name: "coterie-sim", dependencies: ["CacheNode", "Simulation"]),
+
+    // Tests.
+    .testTarget(
+      name: "UnitTests",
+      dependencies: [
+        "CacheNode", "Commands", "Configuration", "Coordination", "Keyspaces", "Membership",
+        "Objects", "PeerProtocol", "Placement", "Primitives", "RESP", "Storage",
+      ]),
+    .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
+    .testTarget(
+      name: "AllocationTests",
+      dependencies: ["CAllocationCounter", "CacheNode", "Objects", "Primitives"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -59,8 +59,6 @@ package struct Endpoint: Hashable, Sendable {
 
 /// How long the node waits for what. All in microseconds.
 package struct Timing: Sendable {
-  /// An operation that has no quorum by then fails.
-  package var operation: UInt64 = 1_000_000
   /// A read whose answer is late by then asks the next owner, too.
   package var hedge: UInt64 = 20_000
   package var pingInterval: UInt64 = 100_000

@@ -29,6 +29,7 @@ extension NodeCore {
 
   /// Puts parameters into force that the node keeps elsewhere.
   mutating func applyParameters() {
+    operationTimeout = UInt64(parameters.number("operation-timeout")) * 1000
     maximumSkew = UInt64(parameters.number("max-clock-skew"))
     logLevel = LogLevel(parameters["loglevel"] ?? "notice") ?? .notice
   }

@@ -17,7 +17,7 @@ extension NodeCore {
       restore(saved)
       isFilled = members.joined.count == 1
     }
-    for register in configuration.keyspaceRegisters { _ = settings.merge(register) }
+    for register in configuration.keyspaceRegisters { takeFirstValue(register) }
     for seed in configuration.seeds { seedLinks[seed] = 0 }
     if !seedLinks.isEmpty, members.joined.count == 1 {
       clusterState = .forming
@@ -32,6 +32,20 @@ extension NodeCore {
     settingsChanged()
     timers.gossip = monotonic + configuration.timing.gossip
     timers.expiry = monotonic + configuration.timing.expiry
+  }
+
+  /// A value of the conf file. It is below every CONFIG SET, whose stamps are larger by 16 bits, and
+  /// above what an earlier start's conf file said otherwise.
+  private mutating func takeFirstValue(_ register: SettingRegister) {
+    var register = register
+    let firstStampOfCommands: UInt64 = 1 << 48
+    if let known = settings.registers.first(where: { $0.name == register.name }),
+      known.version.stamp.rawValue < firstStampOfCommands
+    {
+      if known.value == register.value { return }
+      register.version.stamp = Stamp(rawValue: wall)
+    }
+    _ = settings.merge(register)
   }
 
   private mutating func restore(_ saved: SavedState) {

@@ -15,7 +15,7 @@ extension NodeCore {
     let operation = operations[index]
     operation.pointee.reset(kind)
     operation.pointee.origin = origin
-    operation.pointee.deadline = monotonic + configuration.timing.operation
+    operation.pointee.deadline = monotonic + operationTimeout
     deadlines.append(
       due: operation.pointee.deadline, index: index, generation: operation.pointee.generation)
     return index
@@ -524,7 +524,7 @@ extension NodeCore {
     // Answers to the first round could be taken for the second's: it gets another id.
     operation.pointee.generation &+= 1
     deadlines.append(
-      due: monotonic + configuration.timing.operation, index: operation.pointee.index,
+      due: monotonic + operationTimeout, index: operation.pointee.index,
       generation: operation.pointee.generation)
     sendSpread(operation.pointee.index)
     return true

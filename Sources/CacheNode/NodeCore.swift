@@ -47,6 +47,8 @@ struct NodeCore: ~Copyable {
   var policies: UnsafeMutablePointer<ResolvedPolicy>
   /// Milliseconds; what `max-clock-skew` says.
   var maximumSkew: UInt64 = 500
+  /// Microseconds; what `operation-timeout` says.
+  var operationTimeout: UInt64 = 1_000_000
   var logLevel = LogLevel.notice
 
   // Machines

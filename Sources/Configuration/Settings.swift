@@ -25,6 +25,11 @@ package struct Settings: Sendable {
           "\(directive.place): \(directive.name) '\(directive.value)': \(allowed)")
       }
     }
+    if let password = parameters["requirepass"], !password.isEmpty {
+      throw ConfigurationError(
+        "requirepass: there is no AUTH yet, so a password would protect nothing; take it out and "
+          + "bind to addresses that strangers can't reach")
+    }
     for (name, keyspace) in keyspaces.sorted(by: { $0.key < $1.key }) {
       if let contradiction = keyspace.contradiction {
         throw ConfigurationError(
@@ -79,7 +84,7 @@ package struct Settings: Sendable {
       let peerPort = UInt32(port) + 10_000
       guard let peer = UInt16(exactly: peerPort) else {
         throw ConfigurationError(
-          "cluster-seeds '\(word)': the peer port \(peerPort) is above 65535; set cluster-port")
+          "cluster-seeds '\(word)': its peer port would be \(peerPort), above 65535")
       }
       seeds.append(Endpoint(host: String(word[..<colon]), port: peer))
     }

@@ -31,8 +31,9 @@ package final class Server {
 
   private var listeners: [Listener] = []
   private var watchers: [Watcher] = []
-  private var clients: [Int: ClientConnection] = [:]
-  private var peers: [Int: PeerConnection] = [:]
+  /// By the index of their session or link.
+  private var clients: [ClientConnection?] = []
+  private var peers: [PeerConnection?] = []
   private let readBuffer = UnsafeMutableRawBufferPointer.allocate(
     byteCount: Server.readBytes, alignment: 4096)
 
@@ -94,7 +95,6 @@ package final class Server {
     configuration.zone = settings.parameters["zone"] ?? ""
     configuration.weight = UInt16(settings.parameters.number("weight"))
     configuration.databases = settings.parameters.number("databases")
-    configuration.timing.operation = UInt64(settings.parameters.number("operation-timeout")) * 1000
     configuration.host = announcedHost(settings)
     configuration.saved = saved
     configuration.processID = Int(getpid())
@@ -140,7 +140,7 @@ package final class Server {
     }
     timer = loop.watch(.timer) { [unowned self] in self.timerDue = .max }
     watchers.append(housekeeping())
-    log.write(
+    write(
       .notice,
       "ready: clients on port \(settings.parameters["port"] ?? ""), peers on port "
         + "\(settings.peerPort)")
@@ -151,18 +151,18 @@ package final class Server {
       finishRound()
     }
     save(node.savedState)
-    log.write(.notice, "stopped")
+    write(.notice, "stopped")
   }
 
   private var isFinished: Bool {
     guard isStopping else { return false }
     if now.monotonicMicroseconds >= stopDeadline { return true }
-    return node.drain(now: now) && clients.values.allSatisfy { !$0.isWaitingToWrite }
+    return node.drain(now: now) && clients.allSatisfy { !($0?.isWaitingToWrite ?? false) }
   }
 
   private func stop() {
     guard !isStopping else { return }
-    log.write(.notice, "stopping: no new connections; finishing what is under way")
+    write(.notice, "stopping: no new connections; finishing what is under way")
     isStopping = true
     stopDeadline = now.monotonicMicroseconds + Server.stopPatience
     listeners.removeAll()
@@ -203,6 +203,10 @@ package final class Server {
     }
   }
 
+  private func write(_ level: LogLevel, _ text: String) {
+    if level >= node.logLevel { log.write(level, text) }
+  }
+
   // MARK: Accepting
 
   private func acceptAll(_ listener: Listener) {
@@ -212,7 +216,7 @@ package final class Server {
       case .none: return
       case .exhausted:
         // Waiting for the next housekeeping beats spinning on a listener that stays readable.
-        log.write(.warning, "no file descriptors left: not accepting for a moment")
+        write(.warning, "no file descriptors left: not accepting for a moment")
         listener.watcher?.stop()
         return
       case .connection(let socket, let address):
@@ -233,7 +237,7 @@ package final class Server {
     }
     socket.keepAlive(seconds: Int32(node.keepAliveSeconds))
     let client = ClientConnection(id: id, socket: socket)
-    clients[id.index] = client
+    clients.put(client, at: id.index)
     client.reader = loop.watch(.readable(socket.descriptor)) { [unowned self, unowned client] in
       self.read(client)
     }
@@ -246,7 +250,7 @@ package final class Server {
   }
 
   private func watch(_ peer: PeerConnection) {
-    peers[peer.id.index] = peer
+    peers.put(peer, at: peer.id.index)
     peer.reader = loop.watch(.readable(peer.socket.descriptor)) { [unowned self, unowned peer] in
       self.read(peer)
     }
@@ -289,7 +293,7 @@ package final class Server {
   private func flushSessions() {
     node.takeDirtySessions(into: &dirtySessions)
     for id in dirtySessions {
-      guard let client = clients[id.index], client.id == id else { continue }
+      guard let client = clients.at(id.index), client.id == id else { continue }
       flush(client)
     }
   }
@@ -331,7 +335,7 @@ package final class Server {
   private func flushLinks() {
     node.takeDirtyLinks(into: &dirtyLinks)
     for id in dirtyLinks {
-      guard let peer = peers[id.index], peer.id == id else { continue }
+      guard let peer = peers.at(id.index), peer.id == id else { continue }
       flush(peer)
     }
   }
@@ -407,13 +411,13 @@ package final class Server {
     switch action {
     case .connect(let id, let endpoint): dial(id, endpoint)
     case .closeLink(let id):
-      if let peer = peers[id.index], peer.id == id { close(peer) }
+      if let peer = peers.at(id.index), peer.id == id { close(peer) }
     case .closeSession(let id):
-      guard let client = clients[id.index], client.id == id else { return }
+      guard let client = clients.at(id.index), client.id == id else { return }
       client.closesWhenWritten = true
       flush(client)
     case .setReading(let id, let isOn):
-      guard let client = clients[id.index], client.id == id, !client.hasEnded else { return }
+      guard let client = clients.at(id.index), client.id == id, !client.hasEnded else { return }
       if isOn { client.reader?.start() } else { client.reader?.stop() }
     case .save(let state): save(state)
     case .log(let level, let text): log.write(level, text)
@@ -430,7 +434,7 @@ package final class Server {
     }
     let peer = PeerConnection(id: id, socket: socket)
     peer.isConnected = false
-    peers[id.index] = peer
+    peers.put(peer, at: id.index)
     peer.writer = loop.watch(.writable(socket.descriptor)) { [unowned self, unowned peer] in
       self.readClock()
       self.dialEnded(peer)
@@ -450,7 +454,7 @@ package final class Server {
   }
 
   private func save(_ state: SavedState) {
-    if let error = store.save(state) { log.write(.warning, "the state file: \(error)") }
+    if let error = store.save(state) { write(.warning, "the state file: \(error)") }
   }
 
   private func rewrite(_ values: [(name: String, value: String)]) -> String? {
@@ -464,6 +468,20 @@ package final class Server {
       else { return false }
       return fresh.value(of: parameter) == value
     }
+  }
+}
+
+extension Array {
+  /// The element at `index`, nil beyond the end.
+  @inline(__always)
+  fileprivate func at<Wrapped>(_ index: Int) -> Wrapped? where Element == Wrapped? {
+    index < count ? self[index] : nil
+  }
+
+  fileprivate mutating func put<Wrapped>(_ value: Wrapped, at index: Int)
+  where Element == Wrapped? {
+    while count <= index { append(nil) }
+    self[index] = value
   }
 }
 
