@@ -65,8 +65,8 @@ extension NodeCore {
   private mutating func expire(_ database: Int, _ slot: Int, _ key: [UInt8]) {
     key.withUnsafeBytes { key in
       let hash = table.hash(key)
-      statistics.expired += 1
       if policies[keyspaceMap.index(for: key)].copies == 1 {
+        statistics.expired += 1
         table.remove(database: database, slot: slot, hash: hash, key: key)
         return
       }
@@ -74,6 +74,7 @@ extension NodeCore {
         let object = table.object(database: database, slot: slot, hash: hash, key: key),
         !object.isSiblings
       else { return }
+      statistics.expired += 1
       _ = table.write(
         database: database, slot: slot, hash: hash, key: key, version: object.version,
         deadline: object.deadline, flags: .tombstone, valueLength: 0)

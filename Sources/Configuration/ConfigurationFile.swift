@@ -54,8 +54,9 @@ package enum ConfigurationFile {
   }
 
   private static func lines(of text: String) -> [String] {
-    text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
-      line.last == "\r" ? String(line.dropLast()) : String(line)
+    // By bytes: to Swift, a CR and an LF are one character, which is no LF.
+    text.utf8.split(separator: 10, omittingEmptySubsequences: false).map { line in
+      String(decoding: line.last == 13 ? line.dropLast() : line, as: UTF8.self)
     }
   }
 
@@ -128,7 +129,10 @@ package enum ConfigurationFile {
       && value.allSatisfy { !$0.isWhitespace && $0 != "\"" && $0 != "'" && $0 != "#" && $0 != "\\" }
     if isPlain { return value }
     // Values of several words (bind, cluster-seeds) are words on the line, as in Redis.
-    if !value.isEmpty, value.allSatisfy({ $0 != "\"" && $0 != "'" && $0 != "#" && $0 != "\\" }) {
+    let words = value.split(separator: " ").joined(separator: " ")
+    if !value.isEmpty, words == value,
+      value.allSatisfy({ $0 != "\"" && $0 != "'" && $0 != "#" && $0 != "\\" })
+    {
       return value
     }
     let escaped = value.map { $0 == "\"" || $0 == "\\" ? "\\\($0)" : "\($0)" }.joined()

@@ -128,8 +128,13 @@ package struct SiblingSet: Equatable, Sendable {
       siblings.remove(at: index)
     }
     guard siblings.count > Limits.siblings else { return false }
-    siblings = [siblings[siblings.count - 1]]
+    resolve()
     return true
+  }
+
+  /// Keeps the highest version only; the context covers the others.
+  package mutating func resolve() {
+    if let highest = siblings.last { siblings = [highest] }
   }
 
   /// A write at a coordinator: replaces what `context` covers and adds `sibling`, nil for a deletion.

@@ -43,7 +43,7 @@ package struct Ring: ~Copyable {
   /// Tokens of a node of weight 1.
   package static let vnodesPerWeight = 150
   /// How far above its fair share of copies a node may be filled.
-  package static let loadBound = (numerator: 108, denominator: 100)
+  package static let loadBound = (numerator: 112, denominator: 100)
 
   /// How many distinct owners each slot has in the table: `Limits.copies` or the member count.
   package let copies: Int

@@ -15,6 +15,9 @@ package func parseFloat(_ bytes: UnsafeRawBufferPointer) -> ExtendedFloat? {
   guard let value = ExtendedFloat(bytes.text), !value.isNaN else { return nil }
   // `inf` is a number, a number that overflows is none.
   if value.isInfinite, bytes.contains(where: { $0 >= 48 && $0 <= 57 }) { return nil }
+  // So is one that is too small to be told from 0.
+  let mantissa = bytes.prefix { $0 | 0x20 != UInt8(ascii: "e") }
+  if value == 0, mantissa.contains(where: { $0 >= 49 && $0 <= 57 }) { return nil }
   return value
 }
 
@@ -26,14 +29,13 @@ private func isSpace(_ byte: UInt8) -> Bool { byte == 32 || (byte >= 9 && byte <
 /// half to even at the 17th place, as the C library does.
 package func formatFloat(_ value: ExtendedFloat) -> String {
   guard value.isFinite else { return value < 0 ? "-inf" : "inf" }
-  guard value != 0 else { return value.sign == .minus ? "-0" : "0" }
+  guard value != 0 else { return "0" }
   let places = 17
   let bits = ExtendedFloat.significandBitCount + 1
   // value = mantissa × 2^exponent, with an integral mantissa of `bits` bits.
   let exponent = Int(value.exponent) - (bits - 1)
   let mantissa = UInt64((value.magnitude.significand * power(ofTwo: bits - 1)))
   var digits = BigDecimal(mantissa)
-  var negative = value.sign == .minus
   if exponent >= 0 {
     for _ in 0..<exponent { digits.multiply(by: 2) }
     for _ in 0..<places { digits.multiply(by: 10) }
@@ -46,8 +48,8 @@ package func formatFloat(_ value: ExtendedFloat) -> String {
   var whole = String(text.dropLast(places))
   var fraction = String(text.suffix(places))
   while fraction.last == "0" { fraction.removeLast() }
-  if whole == "0", fraction.isEmpty { negative = value.sign == .minus }
-  if negative { whole = "-" + whole }
+  // What rounds to nothing has no sign.
+  if value.sign == .minus, whole != "0" || !fraction.isEmpty { whole = "-" + whole }
   return fraction.isEmpty ? whole : whole + "." + fraction
 }
 

@@ -70,7 +70,11 @@ extension Table {
     siblings set: SiblingSet, database: Int, slot: Int, hash: UInt64,
     key: UnsafeRawBufferPointer
   ) -> Bool {
-    set.encoded().withUnsafeBytes { bytes in
+    var set = set
+    // A record's length has 30 bits. Of siblings that are larger together the highest stays.
+    let size = set.siblings.reduce(0) { $0 + $1.value.count }
+    if size > Limits.bulkBytes { set.resolve() }
+    return set.encoded().withUnsafeBytes { bytes in
       store(
         database: database, slot: slot, hash: hash, key: key,
         object: ObjectView(

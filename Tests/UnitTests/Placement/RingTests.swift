@@ -81,10 +81,12 @@ struct RingTests {
     var held = Array(repeating: 0, count: members.count)
     for slot in 0..<Slot.count { held[Int(ring.owner(Slot(slot), rank: 0))] += 1 }
     let total = members.reduce(0) { $0 + $1.weight }
+    // The ring's own bound, and a slot for rounding.
+    let bound = Double(Ring.loadBound.numerator) / Double(Ring.loadBound.denominator) + 0.01
     for member in members {
       let share = Double(Slot.count * member.weight) / Double(total)
       let ratio = Double(held[Int(member.index)]) / share
-      #expect(ratio > 0.75 && ratio < 1.1, "node \(member.index) of weight \(member.weight)")
+      #expect(ratio > 0.75 && ratio < bound, "node \(member.index) of weight \(member.weight)")
     }
   }
 
