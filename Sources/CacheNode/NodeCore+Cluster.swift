@@ -60,6 +60,9 @@ extension NodeCore {
     guard (1...65_535).contains(peerPort) else {
       return fail(index, "ERR Invalid node address specified: \(host):\(port)")
     }
+    guard seedLinks.count < Limits.seeds else {
+      return fail(index, "ERR \(Limits.seeds) addresses are being dialled already")
+    }
     seedLinks[Endpoint(host: host, port: UInt16(peerPort))] = 0
     timers.tick = 0
     return replyOK(index)

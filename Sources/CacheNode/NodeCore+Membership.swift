@@ -11,6 +11,7 @@ extension NodeCore {
   /// Takes up what the node remembers and starts to look for the others.
   mutating func start() {
     peers.takeOwn(id: configuration.id)
+    peerIndices[configuration.id] = 0
     applyParameters()
     var isFilled = true
     if let saved = configuration.saved {
@@ -70,10 +71,7 @@ extension NodeCore {
 
   // MARK: Members
 
-  func peerIndex(_ id: UInt64) -> Int? {
-    for index in 0..<peers.end where peers[index].pointee.id == id { return index }
-    return nil
-  }
+  func peerIndex(_ id: UInt64) -> Int? { peerIndices[id] }
 
   /// Computes what follows from the members: peers, ring, policies; and keeps them on disk.
   mutating func membersChanged() {
@@ -95,6 +93,7 @@ extension NodeCore {
     guard let index = peers.take() else { return nil }
     peers[index].pointee = Peer()
     peers[index].pointee.id = id
+    peerIndices[id] = index
     liveness[index] = 0
     return index
   }

@@ -63,6 +63,7 @@ struct NodeCore: ~Copyable {
 
   // Peers; index 0 is this node
   var peers: Slab<Peer>
+  var peerIndices: [UInt64: Int] = [:]
   var links: Slab<Link>
   /// By peer index: 0 down, 1 up, 2 up and filled.
   let liveness: UnsafeMutablePointer<UInt8>

@@ -24,6 +24,8 @@ package enum Limits {
   @inlinable package static var idleBufferBytes: Int { 16 << 10 }
   /// Members of one cluster; the design point is 1,500.
   @inlinable package static var members: Int { 4096 }
+  /// Addresses that a node dials because it was told to, until a member answers there.
+  @inlinable package static var seeds: Int { 256 }
   /// Keyspaces of one cluster.
   @inlinable package static var keyspaces: Int { 1024 }
   /// Siblings of one key; above, the highest version stays.

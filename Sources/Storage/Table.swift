@@ -31,6 +31,7 @@ package struct LocatedKey {
   package var slot = 0
   package var hash: UInt64 = 0
   fileprivate var root: UInt = 0
+  fileprivate var guess = 0
 
   package init() {}
 
@@ -190,22 +191,15 @@ package struct Table: ~Copyable {
     guard let table = homes[database] else { return 0 }
     var sum: UInt64 = 0
     for place in 0..<count where keys[place].isValid {
-      let root = table[keys[place].slot].root
-      keys[place].root = root & 1 == 0 ? root : 0
+      let home = table[keys[place].slot]
+      keys[place].root = home.root & 1 == 0 ? home.root : 0
+      // A lone segment holds all of the slot, so the entry's place is known without its header.
+      let fingerprint = keys[place].hash >> 32 & 0xffff
+      keys[place].guess = Int(truncatingIfNeeded: (fingerprint &* UInt64(home.total)) >> 16)
     }
     for place in 0..<count where keys[place].isValid && keys[place].root != 0 {
       let segment = Segment(UnsafeMutableRawPointer(bitPattern: keys[place].root).unsafelyUnwrapped)
-      let fingerprint = keys[place].hash >> 32 & 0xffff
-      // About where the entry is; the capacity is not known before the header has come.
-      sum &+= UInt64(truncatingIfNeeded: segment.used) &+ fingerprint
-    }
-    for place in 0..<count where keys[place].isValid && keys[place].root != 0 {
-      let segment = Segment(UnsafeMutableRawPointer(bitPattern: keys[place].root).unsafelyUnwrapped)
-      let used = segment.used
-      guard used > 0 else { continue }
-      let fingerprint = keys[place].hash >> 32 & 0xffff
-      let guess = Int(truncatingIfNeeded: (fingerprint &* UInt64(truncatingIfNeeded: used)) >> 16)
-      sum &+= segment.entries[guess]
+      sum &+= segment.entries[keys[place].guess] &+ UInt64(truncatingIfNeeded: segment.used)
     }
     for place in 0..<count where keys[place].isValid && keys[place].root != 0 {
       let segment = Segment(UnsafeMutableRawPointer(bitPattern: keys[place].root).unsafelyUnwrapped)
