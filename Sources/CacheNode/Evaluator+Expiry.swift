@@ -71,9 +71,10 @@ extension Evaluator {
     guard live.deadline != 0 else { return integer(-1) }
     let left = max(0, Int(live.deadline) - Int(now))
     switch handler {
-    case .ttl: integer((left + 500) / 1000)
+    case .ttl: integer(left / 1000 + (left % 1000 >= 500 ? 1 : 0))
     case .pttl: integer(left)
-    case .expiretime: integer((Int(live.deadline) + 500) / 1000)
+    case .expiretime:
+      integer(Int(live.deadline / 1000) + (live.deadline % 1000 >= 500 ? 1 : 0))
     default: integer(Int(live.deadline))
     }
   }

@@ -63,7 +63,7 @@ package struct Timing: Sendable {
   package var hedge: UInt64 = 20_000
   package var pingInterval: UInt64 = 100_000
   /// A link that was silent for so long, in spite of pings, is dead.
-  package var linkDeadAfter: UInt64 = 500_000
+  package var linkDeadAfter: UInt64 = 750_000
   /// Between two attempts to reach a peer.
   package var redial: UInt64 = 100_000
   package var gossip: UInt64 = 200_000

@@ -194,6 +194,8 @@ extension NodeCore {
     }
     session.pointee.queue.removeAll()
     session.pointee.flags.remove(.stalled)
+    // It may never read what waits for it.
+    session.pointee.output.pointee.removeAll()
     closeAfterReplies(index)
   }
 

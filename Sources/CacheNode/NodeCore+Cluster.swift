@@ -45,7 +45,7 @@ extension NodeCore {
   private mutating func clusterMeet(_ index: Int) -> Bool {
     let host = arguments.pointee[2].text
     guard let port = parseInteger(arguments.pointee[3]), (1...65_535).contains(port),
-      Member.isPlain(host), !host.isEmpty
+      !host.isEmpty, host.utf8.count < 64, NodeCore.isAddress(host)
     else {
       return fail(
         index, "ERR Invalid node address specified: \(host):\(arguments.pointee[3].text)")
@@ -68,14 +68,24 @@ extension NodeCore {
     return replyOK(index)
   }
 
+  /// Addresses only, as in Redis: asking a resolver would stop the node.
+  private static func isAddress(_ host: String) -> Bool {
+    for byte in host.utf8 {
+      let isHex = (48...57).contains(byte) || (97...102).contains(byte | 0x20)
+      guard isHex || byte == 46 || byte == 58 else { return false }
+    }
+    return true
+  }
+
   // MARK: Texts
 
-  /// Slots with as many living owners as their keyspaces' quorums want at least.
+  /// Slots with as many living owners as a write wants, and as many that can vote in a read.
   private func slotsServed() -> Int {
     (0..<Slot.count).filter { slot in
       let copies = policies[0].copies
-      let alive = (0..<copies).filter { liveness[Int(ring.owner(Slot(slot), rank: $0))] > 0 }.count
-      return alive >= max(policies[0].write, policies[0].read)
+      let owners = (0..<copies).map { liveness[Int(ring.owner(Slot(slot), rank: $0))] }
+      return owners.filter { $0 > 0 }.count >= policies[0].write
+        && owners.filter { $0 == 2 }.count >= policies[0].read
     }.count
   }
 

@@ -215,7 +215,11 @@ extension NodeCore {
       if session.pointee.forwardedKeys & bit != 0, crosses(session, call.hash, forwarded: true) {
         return stall(index)
       }
-      if session.pointee.inFlight >= Limits.commandsInFlight { return stall(index) }
+      if session.pointee.inFlight >= Limits.commandsInFlight
+        || session.pointee.largeInFlight >= Limits.largeRepliesInFlight
+      {
+        return stall(index)
+      }
       return coordinateForSession(index, call, bit)
     case .there(let peer):
       if session.pointee.localKeys & bit != 0, crosses(session, call.hash, forwarded: false) {

@@ -51,6 +51,7 @@ extension NodeCore {
     guard let parent = startGather(index, combination, parts: (count - 1) / step) else {
       return tooMany(index)
     }
+    operations[parent].pointee.gather?.isWrite = handler == .mset || handler.access == .modify
     holdBack(index, bits: areHere ? bits : .max, isForward: !areHere)
     let part = NodeCore.partName(handler)
     for position in 0..<(count - 1) / step {
@@ -183,7 +184,12 @@ extension NodeCore {
       runHere(call, childArguments, replyScratch)
       partArrived(parent, position, replyScratch.pointee.bytes)
     case let route:
-      guard let child = takeOperation(.read, .parent(parent, position: position)) else {
+      guard
+        let child = takeOperation(
+          .read,
+          .parent(
+            parent, generation: operations[parent].pointee.generation, position: position))
+      else {
         return partArrived(parent, position, Array("-\(tooManyText())\r\n".utf8))
       }
       operations[child].pointee.ignoresLocks = ignoresLocks
@@ -220,7 +226,14 @@ extension NodeCore {
   private mutating func finishGather(_ parent: Int, _ gather: Gather) {
     let operation = operations[parent]
     if let error = gather.error {
-      operation.pointee.reply.pointee.append(error)
+      let applied = gather.results.filter { $0.first != UInt8(ascii: "-") }.count
+      if gather.isWrite, applied > 0 {
+        operation.pointee.reply.pointee.appendError(
+          "NOQUORUM \(applied) of \(gather.results.count) keys were written; the others may have been"
+        )
+      } else {
+        operation.pointee.reply.pointee.append(error)
+      }
       return endGather(parent)
     }
     switch gather.combination {
@@ -229,7 +242,7 @@ extension NodeCore {
       for result in gather.results { operation.pointee.reply.pointee.append(result) }
     case .sum:
       operation.pointee.reply.pointee.appendInteger(
-        gather.results.reduce(0) { $0 + integer(of: $1) })
+        gather.results.reduce(0) { $0 &+ integer(of: $1) })
     case .allOK:
       operation.pointee.reply.pointee.appendOK()
     case .noneExists:
@@ -254,8 +267,7 @@ extension NodeCore {
     let operation = operations[parent]
     guard let gather = operation.pointee.gather else { return }
     let wrote =
-      gather.combination == .allOK || gather.combination == .noneExists
-      || gather.combination == .flush || gather.combination == .sum
+      gather.isWrite || gather.combination == .noneExists || gather.combination == .flush
     operation.pointee.reply.pointee.removeAll()
     operation.pointee.reply.pointee.appendError(
       wrote
@@ -308,6 +320,13 @@ extension NodeCore {
   mutating func startForwardedMSETNX(
     _ id: LinkID, _ request: RequestID, _ database: Int, _ resp: UInt8
   ) {
+    let count = arguments.pointee.count
+    let slots = stride(from: 1, to: count, by: 2).map {
+      slotHasher.slot(of: arguments.pointee[$0]).index
+    }
+    guard count % 2 == 1, count > 2, slots.allSatisfy({ $0 == slots[0] }) else {
+      return refuseForward(id, request, "ERR wrong number of arguments for 'msetnx' command")
+    }
     guard let parent = takeOperation(.gather, .link(id, request)) else {
       return refuseForward(id, request, tooManyText())
     }

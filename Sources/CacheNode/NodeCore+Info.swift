@@ -99,9 +99,8 @@ extension NodeCore {
 
   private func human(_ bytes: Int) -> String {
     for (unit, size) in [("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)] where bytes >= size {
-      let hundredths = bytes * 100 / size
-      let rest = hundredths % 100
-      return "\(hundredths / 100).\(rest < 10 ? "0" : "")\(rest)\(unit)"
+      let rest = bytes % size * 100 / size
+      return "\(bytes / size).\(rest < 10 ? "0" : "")\(rest)\(unit)"
     }
     return "\(bytes)B"
   }

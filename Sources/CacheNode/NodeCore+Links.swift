@@ -24,7 +24,7 @@ extension NodeCore {
       dirtyLinks.append(id)
     }
     if _slowPath(link.pointee.output.pointee.count > Limits.peerOutputBytes) {
-      dropLink(id, "it takes too little of what it is sent")
+      overfullLinks.append(id)
       return nil
     }
     return link.pointee.output
@@ -269,14 +269,15 @@ extension NodeCore {
     _ held: Version, _ digest: UInt64
   ) {
     guard database < table.databases, let output = linkOutput(id) else { return }
+    // A node that lost its memory may hold an old version: it does not vote.
+    guard liveness[0] == 2 else { return output.pointee.appendBehind(request, knows: false) }
     let object = table.object(
       database: database, slot: slotHasher.slot(of: key).index, hash: table.hash(key), key: key)
     guard let object else {
-      let isFilled = liveness[0] == 2
-      if held == .none, isFilled {
+      if held == .none {
         output.pointee.appendSame(request)
       } else {
-        output.pointee.appendBehind(request, knows: isFilled)
+        output.pointee.appendBehind(request, knows: true)
       }
       return
     }
@@ -316,6 +317,9 @@ extension NodeCore {
     let entry = commandIndex.entries[number]
     if entry.handler == .msetnx { return startForwardedMSETNX(id, request, database, resp) }
     guard entry.access != .none else {
+      return refuseForward(id, request, "ERR this command is not forwarded")
+    }
+    guard arguments.pointee.count > entry.firstKey else {
       return refuseForward(id, request, "ERR this command is not forwarded")
     }
     let key = arguments.pointee[entry.firstKey]

@@ -84,6 +84,7 @@ extension NodeCore {
           id: member.id, index: UInt16(index), zone: member.zone, weight: Int(member.weight)))
     }
     ring = Ring(ringMembers)
+    ringMemberCount = ringMembers.count
     routeEpoch += 1
     resolvePolicies()
     actions.append(.save(savedState()))
@@ -166,7 +167,11 @@ extension NodeCore {
       dropLink(id, "it leads to this node itself", level: .debug)
       return false
     }
-    guard let peer = peerIndex(hello.node) ?? addPeer(hello.node) else {
+    let strangers = peers.count - members.members.count
+    let isKnown = peerIndex(hello.node) != nil
+    guard isKnown || strangers < Limits.strangers,
+      let peer = peerIndex(hello.node) ?? addPeer(hello.node)
+    else {
       dropLink(id, "there are too many members")
       return false
     }
@@ -262,10 +267,25 @@ extension NodeCore {
   /// Drops what a flush has covered. All of a database at once when nothing in it is newer.
   mutating func applyBarrier(_ database: Int) {
     let barrier = settings.barriers[database]
-    if isAlone { return table.removeAll(database: database) }
+    var sets: [[UInt8]] = []
     for slot in 0..<Slot.count where table.totalCount(database: database, slot: slot) > 0 {
       table.sweep(database: database, slot: slot) { walked in
-        walked.object.version.stamp <= barrier ? .remove : .keep
+        if walked.object.version.stamp <= barrier { return .remove }
+        if walked.object.isSiblings { sets.append(Array(walked.key)) }
+        return .keep
+      }
+    }
+    // Of a set with a newer sibling the older ones go.
+    for key in sets {
+      key.withUnsafeBytes { key in
+        let slot = slotHasher.slot(of: key).index
+        let hash = table.hash(key)
+        guard
+          var set = table.object(database: database, slot: slot, hash: hash, key: key)
+            .flatMap({ SiblingSet($0) })
+        else { return }
+        set.removeSiblings(upTo: barrier)
+        _ = table.store(siblings: set, database: database, slot: slot, hash: hash, key: key)
       }
     }
   }

@@ -69,7 +69,10 @@ extension NodeCore {
       let answer = parameters.withUnsafeBytes { self.answer(kind, database, $0, asker: 0) }
       return partArrived(parent, position, answer ?? [])
     }
-    guard let child = takeOperation(.query, .parent(parent, position: position)),
+    guard
+      let child = takeOperation(
+        .query,
+        .parent(parent, generation: operations[parent].pointee.generation, position: position)),
       let output = peerOutput(peer)
     else { return failGather(parent) }
     operations[child].pointee.target = peer
@@ -86,7 +89,7 @@ extension NodeCore {
     if session.pointee.inFlight > 0 { return stall(index) }
     let database = all ? 255 : session.pointee.database
     if isAlone {
-      setBarrier(clock.next(wallMilliseconds: wall), database)
+      setBarrier(clock.next(wallMilliseconds: wall), database, coversAll: true)
       return replyNow(index) { $0.pointee.appendOK() }
     }
     let alive = (0..<peers.end).filter { liveness[$0] > 0 }
@@ -99,9 +102,10 @@ extension NodeCore {
     return true
   }
 
-  private mutating func setBarrier(_ stamp: Stamp, _ database: Int) {
+  private mutating func setBarrier(_ stamp: Stamp, _ database: Int, coversAll: Bool) {
     for each in 0..<table.databases where database == 255 || database == each {
-      if settings.merge(barrier: stamp, database: each) { applyBarrier(each) }
+      guard settings.merge(barrier: stamp, database: each) else { continue }
+      if coversAll { table.removeAll(database: each) } else { applyBarrier(each) }
     }
     actions.append(.save(savedState()))
   }
@@ -148,7 +152,7 @@ extension NodeCore {
     }
     switch gather.combination {
     case .count, .slotCount:
-      reply.pointee.appendInteger(gather.results.reduce(0) { $0 + Int(NodeCore.count(in: $1)) })
+      reply.pointee.appendInteger(gather.results.reduce(0) { $0 &+ NodeCore.count(in: $1) })
     case .keys, .slotKeys:
       let keys = gather.results.flatMap { NodeCore.keys(in: $0) }
       reply.pointee.appendArrayHeader(keys.count)
@@ -158,6 +162,7 @@ extension NodeCore {
     case .flushClock:
       return spreadBarrier(parent, gather)
     case .flush:
+      guard gather.results.allSatisfy({ $0 == Array("ok".utf8) }) else { return failGather(parent) }
       reply.pointee.appendOK()
     case .scan:
       return advanceScan(parent, gather)
@@ -170,10 +175,10 @@ extension NodeCore {
   private mutating func chooseRandomKey(
     _ gather: Gather, _ reply: UnsafeMutablePointer<ByteBuffer>, _ resp: UInt8
   ) {
-    let total = gather.results.reduce(0) { $0 + Int(NodeCore.count(in: $1)) }
+    let total = gather.results.reduce(0) { $0 &+ NodeCore.count(in: $1) }
     var left = total > 0 ? generator.below(total) : 0
     for result in gather.results {
-      let count = Int(NodeCore.count(in: result))
+      let count = NodeCore.count(in: result)
       if left < count { return reply.pointee.appendBulk(Array(result.dropFirst(8))) }
       left -= count
     }
@@ -182,11 +187,10 @@ extension NodeCore {
 
   private mutating func spreadBarrier(_ parent: Int, _ gather: Gather) {
     let operation = operations[parent]
-    let database = operation.pointee.database
     for result in gather.results {
       // A clock that is too far ahead is not followed; its node refuses to be believed, too.
       _ = clock.observe(
-        Stamp(rawValue: NodeCore.count(in: result)), wallMilliseconds: wall,
+        Stamp(rawValue: NodeCore.raw(result)), wallMilliseconds: wall,
         maximumSkew: maximumSkew)
     }
     let barrier = clock.next(wallMilliseconds: wall)
@@ -196,13 +200,18 @@ extension NodeCore {
     var parameters = ByteBuffer()
     parameters.append(littleEndian: barrier.rawValue)
     for (position, peer) in alive.enumerated() {
-      operation.pointee.database = database
       ask(parent, position, peer, .flush, parameters.bytes)
     }
   }
 
-  private static func count(in answer: [UInt8]) -> UInt64 {
+  private static func raw(_ answer: [UInt8]) -> UInt64 {
     answer.withUnsafeBytes { $0.integer(0, as: UInt64.self) ?? 0 }
+  }
+
+  /// A number of keys; more than there can be counts as none.
+  private static func count(in answer: [UInt8]) -> Int {
+    let raw = raw(answer)
+    return raw < 1 << 48 ? Int(raw) : 0
   }
 
   static func keys(in answer: [UInt8]) -> [[UInt8]] {
@@ -243,11 +252,14 @@ extension NodeCore {
       buffer.append(littleEndian: clock.next(wallMilliseconds: wall).rawValue)
       return buffer.bytes
     case .flush:
-      guard let raw = parameters.integer(0, as: UInt64.self),
-        clock.observe(
-          Stamp(rawValue: raw), wallMilliseconds: wall, maximumSkew: maximumSkew)
-      else { return nil }
-      setBarrier(Stamp(rawValue: raw), database)
+      guard let raw = parameters.integer(0, as: UInt64.self) else { return nil }
+      let barrier = Stamp(rawValue: raw)
+      // Nothing in the table is above the last reading that this clock gave or saw.
+      let coversAll = clock.last <= barrier
+      guard clock.observe(barrier, wallMilliseconds: wall, maximumSkew: maximumSkew) else {
+        return Array("skew".utf8)
+      }
+      setBarrier(barrier, database, coversAll: coversAll)
       return Array("ok".utf8)
     case .count, .keys, .randomKey:
       guard parameters.count >= NodeCore.bitmapBytes else { return nil }

@@ -122,7 +122,9 @@ extension NodeCore {
       locks[call.hash]?.append(index)
       return
     }
-    if call.access != .read, let reader = readerAhead(operation) {
+    if call.access != .read, !operation.pointee.ignoresLocks,
+      let reader = readerAhead(operation)
+    {
       // That read may still ask owners, and must not be shown what this command writes.
       operations[reader].pointee.holdsLock = true
       operation.pointee.isWaiting = true
@@ -173,20 +175,31 @@ extension NodeCore {
     operation.pointee.resp = call.resp
     operation.pointee.slot = call.slot
     operation.pointee.hash = call.hash
-    operation.pointee.policy = call.policy
+    operation.pointee.write = policies[call.policy].write
+    operation.pointee.read = policies[call.policy].read
     operation.pointee.ownerCount = policies[call.policy].copies
     for rank in 0..<policies[call.policy].copies {
       operation.pointee.owners[rank] = ring.owner(Slot(call.slot), rank: rank)
     }
   }
 
-  /// Keeps the whole command, as RESP, behind its key.
+  /// Keeps the key. A command that has waited has been kept whole, its key first, and its words lie
+  /// in those very bytes: then nothing is touched.
+  private func keepKey(
+    _ operation: UnsafeMutablePointer<Operation>, _ key: UnsafeRawBufferPointer
+  ) {
+    guard operation.pointee.request.isEmpty else { return }
+    operation.pointee.request.append(key)
+    operation.pointee.keyLength = key.count
+  }
+
+  /// Keeps the whole command, as RESP, behind its key; a command that has waited is kept already.
   private func saveRequest(
     _ operation: UnsafeMutablePointer<Operation>, _ words: UnsafeMutablePointer<ArgumentList>,
     keyIndex: Int = 1
   ) {
+    guard operation.pointee.request.isEmpty else { return }
     let key = words.pointee[operation.pointee.handler.keyPosition]
-    operation.pointee.request.removeAll()
     operation.pointee.keyLength = key.count
     operation.pointee.request.append(key)
     NodeCore.appendRequest(words, to: &operation.pointee.request)
@@ -215,8 +228,8 @@ extension NodeCore {
     KeyCall(
       handler: operation.pointee.handler, access: access, database: operation.pointee.database,
       slot: operation.pointee.slot, hash: operation.pointee.hash,
-      keyIndex: operation.pointee.handler.keyPosition, policy: operation.pointee.policy,
-      resp: operation.pointee.resp)
+      keyIndex: operation.pointee.handler.keyPosition,
+      policy: keyspaceMap.index(for: operation.pointee.key), resp: operation.pointee.resp)
   }
 
   // MARK: Reading R copies
@@ -233,25 +246,30 @@ extension NodeCore {
     // The reply of what is here; an owner that has a newer object makes another one.
     _ = evaluator(words, operation.pointee.reply, call).run(call.handler, object)
     operation.pointee.kind = .read
+    noteLarge(operation)
     operation.pointee.isCountedRead = true
     pendingReads[readBucket(call.hash)] &+= 1
-    if call.handler == .get {
-      operation.pointee.request.append(key)
-      operation.pointee.keyLength = key.count
-    } else {
-      saveRequest(operation, words)
-    }
+    if call.handler == .get { keepKey(operation, key) } else { saveRequest(operation, words) }
     startAsking(index, object)
+  }
+
+  private func noteLarge(_ operation: UnsafeMutablePointer<Operation>) {
+    guard operation.pointee.reply.pointee.count > Limits.largeReplyBytes,
+      case .session(let id) = operation.pointee.origin, let session = session(id)
+    else { return }
+    operation.pointee.isLarge = true
+    session.pointee.largeInFlight += 1
   }
 
   /// Takes the own copy as an answer and asks as many other owners as R wants.
   private mutating func startAsking(_ index: Int, _ object: ObjectView?) {
     let operation = operations[index]
     operation.pointee.version = object?.version ?? .none
-    operation.pointee.quorum = Quorum(needed: policies[operation.pointee.policy].read)
+    operation.pointee.quorum = Quorum(needed: operation.pointee.read)
     if let rank = operation.pointee.rank(of: 0) {
       operation.pointee.asked.insert(rank)
-      if liveness[0] == 2 || object != nil { _ = operation.pointee.quorum.answer(rank) }
+      // A node that lost its memory may have got back an old version: it does not vote.
+      if liveness[0] == 2 { _ = operation.pointee.quorum.answer(rank) }
     }
     askOwners(index, atLeast: 0)
     operation.pointee.hedgeAt = monotonic + configuration.timing.hedge
@@ -421,8 +439,7 @@ extension NodeCore {
     let operation = operations[index]
     guard canReach(operation, policies[call.policy].write) else { return refuse(index) }
     let key = words.pointee[call.keyIndex]
-    operation.pointee.request.append(key)
-    operation.pointee.keyLength = key.count
+    keepKey(operation, key)
     if let version = evaluateAndPut(call, words, key, operation.pointee.reply) {
       operation.pointee.version = version
       spread(index)
@@ -461,7 +478,7 @@ extension NodeCore {
   /// Sends the operation's object. With one copy in all a deletion has left nothing to send.
   private mutating func sendSpread(_ index: Int) {
     let operation = operations[index]
-    let needed = policies[operation.pointee.policy].write - (sabotaged(.earlyAnswer) ? 1 : 0)
+    let needed = operation.pointee.write - (sabotaged(.earlyAnswer) ? 1 : 0)
     operation.pointee.quorum = Quorum(needed: needed)
     let object = operation.pointee.object
     if object.count > 0 {
@@ -522,7 +539,7 @@ extension NodeCore {
       database: operation.pointee.database, slot: operation.pointee.slot,
       hash: operation.pointee.hash, key: operation.pointee.key, incoming: fresh)
     // Answers to the first round could be taken for the second's: it gets another id.
-    operation.pointee.generation &+= 1
+    operation.pointee.generation &+= operation.pointee.generation == .max ? 2 : 1
     deadlines.append(
       due: monotonic + operationTimeout, index: operation.pointee.index,
       generation: operation.pointee.generation)
@@ -571,7 +588,7 @@ extension NodeCore {
     restoreRequest(operation)
     let call = call(of: operation, .modify)
     operation.pointee.hasWritten = true
-    let isWritable = canReach(operation, policies[operation.pointee.policy].write)
+    let isWritable = canReach(operation, operation.pointee.write)
     guard isWritable else {
       unlock(index)
       return refuse(index)
@@ -642,6 +659,7 @@ extension NodeCore {
     case .session(let id):
       guard let session = session(id) else { return release(index) }
       session.pointee.inFlight -= 1
+      if operation.pointee.isLarge { session.pointee.largeInFlight -= 1 }
       if operation.pointee.isForward { session.pointee.forwardsInFlight -= 1 }
       if operation.pointee.isSilent { operation.pointee.reply.pointee.removeAll() }
       let head = session.pointee.queue.head.operation
@@ -651,10 +669,12 @@ extension NodeCore {
         output.pointee.appendReply(request, operation.pointee.reply.pointee.readable)
       }
       release(index)
-    case .parent(let parent, let position):
+    case .parent(let parent, let generation, let position):
       let bytes = operation.pointee.reply.pointee.bytes
       release(index)
-      partArrived(parent, position, bytes)
+      if operations[parent].pointee.generation == generation {
+        partArrived(parent, position, bytes)
+      }
     case .none:
       release(index)
     }
@@ -684,11 +704,10 @@ extension NodeCore {
       let quorum = operation.pointee.quorum
       failWrite(index, "\(quorum.answered.count) of \(quorum.needed)")
     case .forward:
-      let policy = policies[operation.pointee.policy]
       if operation.pointee.handler.access == .read {
         refuse(index)
       } else {
-        failWrite(index, "0 of \(policy.write)")
+        failWrite(index, "0 of \(operation.pointee.write)")
       }
     case .query:
       refuse(index)
@@ -728,6 +747,16 @@ extension NodeCore {
     if operation.pointee.isDone {
       // Late answers did not come; the reply itself may still wait for its turn.
       if case .none = operation.pointee.origin { end(index) }
+      return
+    }
+    // A large value takes its time: 16 bytes a microsecond beside the usual wait.
+    let grace = UInt64(operation.pointee.request.count / 16)
+    if operation.pointee.kind == .write, grace > 50_000,
+      monotonic < operation.pointee.deadline + grace
+    {
+      deadlines.append(
+        due: monotonic + operationTimeout, index: index,
+        generation: operation.pointee.generation)
       return
     }
     if operation.pointee.isWaiting {

@@ -125,7 +125,7 @@ extension NodeCore {
   /// One batch for a node that refills: objects of the slots that it owns, and where to go on.
   func answerTransfer(_ parameters: UnsafeRawBufferPointer, asker: Int) -> [UInt8]? {
     guard parameters.count == 7, let slotStart = parameters.integer(1, as: UInt16.self),
-      let start = parameters.integer(3, as: UInt32.self), asker > 0
+      let start = parameters.integer(3, as: UInt32.self), asker > 0, slotStart < Slot.count
     else { return nil }
     var database = Int(parameters[0])
     var slot = Int(slotStart)
@@ -139,7 +139,7 @@ extension NodeCore {
       if table.totalCount(database: database, slot: slot) > 0, owns(asker, slot, copies) {
         var batch = ByteBuffer()
         let next = table.walk(
-          database: database, slot: slot, from: ScanPosition(rawValue: position), count: 64
+          database: database, slot: slot, from: ScanPosition(rawValue: position), count: 1
         ) { walked in
           batch.append(UInt8(database))
           batch.append(littleEndian: UInt32(walked.key.count))

@@ -21,7 +21,10 @@ extension NodeCore {
   private static let tagBits = 7
 
   /// This node's tag in cursors; never 0.
-  private var scanTag: UInt64 { configuration.id % 127 + 1 }
+  private var scanTag: UInt64 { NodeCore.scanTag(actor) }
+
+  /// Of one process: another start orders its keys otherwise.
+  private static func scanTag(_ actor: Actor) -> UInt64 { actor.rawValue % 127 + 1 }
 
   private struct ScanOptions {
     var count = 10
@@ -80,7 +83,7 @@ extension NodeCore {
     let operation = operations[parent]
     guard let gather = operation.pointee.gather, let scan = gather.scan else { return }
     if scan.slot >= Slot.count { return finishScan(parent, gather, cursor: 0) }
-    guard let peer = scanner(scan.slot) else { return failGather(parent) }
+    guard let peer = scanner(scan.slot, tag: tag) else { return failGather(parent) }
     var parameters = ByteBuffer()
     parameters.append(littleEndian: UInt16(scan.slot))
     parameters.append(littleEndian: position)
@@ -91,9 +94,14 @@ extension NodeCore {
     ask(parent, 0, peer, .scan, parameters.bytes)
   }
 
-  /// An owner of the slot, this node first when it is one.
-  private func scanner(_ slot: Int) -> Int? {
+  /// An owner of the slot: the one whose order the cursor is in, else this node, else any.
+  private func scanner(_ slot: Int, tag: UInt64) -> Int? {
     let copies = scanCopies
+    for rank in 0..<copies where tag != 0 {
+      let peer = Int(ring.owner(Slot(slot), rank: rank))
+      guard liveness[peer] == 2, let member = members[peers[peer].pointee.id] else { continue }
+      if NodeCore.scanTag(member.actor) == tag { return peer }
+    }
     if liveness[0] == 2, ownRank(slot, copies: copies) >= 0 { return 0 }
     for wanted in [UInt8(2), 1] {
       for rank in 0..<copies {

@@ -14,6 +14,8 @@ extension NodeCore {
 
   /// Goes on with what waited for this round's events, then with what is due.
   mutating func finishTick() {
+    for link in overfullLinks { dropLink(link, "it takes too little of what it is sent") }
+    overfullLinks.removeAll(keepingCapacity: true)
     resumeSessions()
     runDeadlines()
     if monotonic >= timers.tick {
@@ -51,7 +53,8 @@ extension NodeCore {
   /// value can't come back.
   private mutating func expireDue() {
     var left = NodeCore.expiryBatch
-    for database in 0..<table.databases where table.deadlineCount(database: database) > 0 {
+    for database in 0..<table.databases
+    where table.deadlineCount(database: database) > 0 || table.siblingSets > 0 {
       for step in 0..<NodeCore.expirySlots where left > 0 {
         let slot = (timers.expirySlot + step) % Slot.count
         let due = table.dueKeys(database: database, slot: slot, now: wall, limit: left)
@@ -71,10 +74,16 @@ extension NodeCore {
         return
       }
       guard
-        let object = table.object(database: database, slot: slot, hash: hash, key: key),
-        !object.isSiblings
+        let object = table.object(database: database, slot: slot, hash: hash, key: key)
       else { return }
       statistics.expired += 1
+      if object.isSiblings {
+        // All of them are dead: what the set has seen stays.
+        guard var set = SiblingSet(object) else { return }
+        set.removeSiblings(upTo: Stamp(rawValue: .max))
+        _ = table.store(siblings: set, database: database, slot: slot, hash: hash, key: key)
+        return
+      }
       _ = table.write(
         database: database, slot: slot, hash: hash, key: key, version: object.version,
         deadline: object.deadline, flags: .tombstone, valueLength: 0)
@@ -93,7 +102,7 @@ extension NodeCore {
         let now = wall
         table.sweep(database: database, slot: slot) { walked in
           let since = max(walked.object.version.stamp.milliseconds, walked.object.deadline)
-          guard walked.object.isTombstone, since + age <= now else { return .keep }
+          guard walked.object.isTombstone, since <= now, now - since >= age else { return .keep }
           reaped += 1
           return .remove
         }

@@ -60,6 +60,9 @@ struct NodeCore: ~Copyable {
   var clusterState = ClusterState.ok
   /// This node alone: the usual case of one node, kept apart for speed.
   var isAlone = true
+  var ringMemberCount = 1
+  /// Links that take too little of what they are sent; they are dropped when the round ends.
+  var overfullLinks: [LinkID] = []
 
   // Peers; index 0 is this node
   var peers: Slab<Peer>
@@ -189,7 +192,7 @@ struct NodeCore: ~Copyable {
   mutating func resolvePolicies() {
     let keyspaces = settings.keyspaces()
     keyspaceMap = KeyspaceMap(keyspaces)
-    let memberCount = members.joined.count
+    let memberCount = ringMemberCount
     isAlone = memberCount == 1
     policies.deallocate()
     policies = .allocate(capacity: keyspaceMap.keyspaces.count)

@@ -30,7 +30,7 @@ enum Origin {
   /// A node that forwarded the command.
   case link(LinkID, RequestID)
   /// Part `position` of a gather.
-  case parent(Int, position: Int)
+  case parent(Int, generation: UInt16, position: Int)
   /// Delivered, or nobody.
   case none
 }
@@ -46,7 +46,9 @@ struct Operation: ~Copyable {
   var database = 0
   var resp: UInt8 = 2
   var slot = 0
-  var policy = 0
+  /// W and R of the key's keyspace when the operation began.
+  var write = 1
+  var read = 1
   var hash: UInt64 = 0
   var quorum = Quorum(needed: 1)
   /// Peer indices of the slot's owners at the start, by rank.
@@ -69,6 +71,8 @@ struct Operation: ~Copyable {
   static let mostRestamps = 3
   /// Counted among the node's pending reads.
   var isCountedRead = false
+  /// Counted among its connection's large replies.
+  var isLarge = false
   var holdsLock = false
   /// A modify that has read its quorum and written.
   var hasWritten = false
@@ -109,6 +113,8 @@ struct Operation: ~Copyable {
 
   mutating func reset(_ kind: OperationKind) {
     generation &+= 1
+    // 0 is the refill's: `Refill.request`.
+    if generation == 0 { generation = 1 }
     isTaken = true
     self.kind = kind
     isDone = false
@@ -122,6 +128,7 @@ struct Operation: ~Copyable {
     isForward = false
     restamps = 0
     isCountedRead = false
+    isLarge = false
     holdsLock = false
     hasWritten = false
     request.removeAll()
@@ -163,6 +170,8 @@ final class Gather {
   var results: [[UInt8]]
   var missing: Int
   var error: [UInt8]?
+  /// Its parts change something, so that a failed part leaves the whole in doubt.
+  var isWrite = false
   /// The command's words, for those that go in phases.
   var words: [[UInt8]] = []
   var scan: ScanState?

@@ -35,6 +35,7 @@ struct Session: ~Copyable {
   /// Operations of this connection that wait for other nodes.
   var inFlight = 0
   var forwardsInFlight = 0
+  var largeInFlight = 0
   var localKeys: UInt64 = 0
   var forwardedKeys: UInt64 = 0
   /// The routing epoch of the forwarded ones.
@@ -71,6 +72,7 @@ struct Session: ~Copyable {
     flags = []
     inFlight = 0
     forwardsInFlight = 0
+    largeInFlight = 0
     localKeys = 0
     forwardedKeys = 0
     name = ""

@@ -141,6 +141,9 @@ package struct MemberTable: Sendable {
   /// refused, so that it can be neither spread nor beaten only by overflow.
   private static let incarnationSlack: UInt64 = 86_400_000
 
+  /// The highest revision that is believed; `forget` and `updateOwn` can still count on from it.
+  private static let largestRevision: UInt32 = .max / 2
+
   package init(own: Member) {
     ownID = own.id
     members = [own]
@@ -164,7 +167,9 @@ package struct MemberTable: Sendable {
   }
 
   package mutating func merge(_ record: Member, now: UInt64) -> Outcome {
-    guard record.incarnation <= now &+ MemberTable.incarnationSlack else { return .refused }
+    guard record.incarnation <= now &+ MemberTable.incarnationSlack,
+      record.revision <= MemberTable.largestRevision
+    else { return .refused }
     if record.id == ownID { return refute(record) }
     let place = place(record.id)
     if place.found {

@@ -127,11 +127,20 @@ extension ObjectView {
       deadline = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self))
       at &+= 8
     }
+    guard deadline <= UInt64(Int.max), bytes.count &- at <= Limits.recordValueBytes else {
+      return nil
+    }
     let value = bytes.slice(at, bytes.count &- at)
     if flags.contains(.tombstone), !flags.contains(.siblings), value.count > 0 { return nil }
-    if flags.contains(.siblings), SiblingSet(decoding: value) == nil { return nil }
-    return ObjectView(
-      version: Version(stamp: Stamp(rawValue: stamp), actor: Actor(rawValue: actor)),
-      deadline: deadline, flags: flags, value: value)
+    let version = Version(stamp: Stamp(rawValue: stamp), actor: Actor(rawValue: actor))
+    // The version of what is absent is no write's, and no set could hold it as a sibling.
+    guard version != .none else { return nil }
+    if flags.contains(.siblings) {
+      // The head of a set says again what the set says.
+      guard deadline == 0, let set = SiblingSet(decoding: value), set.version == version,
+        flags.contains(.tombstone) == set.siblings.isEmpty
+      else { return nil }
+    }
+    return ObjectView(version: version, deadline: deadline, flags: flags, value: value)
   }
 }

@@ -225,7 +225,7 @@ extension SiblingSet {
       let actor = bytes.integer(at + 8, as: UInt64.self),
       let deadline = bytes.integer(at + 16, as: UInt64.self),
       let length = bytes.integer(at + 25, as: UInt32.self),
-      Int(length) <= bytes.count - at - siblingHead
+      Int(length) <= bytes.count - at - siblingHead, deadline <= UInt64(Int.max)
     else { return nil }
     return Head(
       version: Version(stamp: Stamp(rawValue: stamp), actor: Actor(rawValue: actor)),
@@ -266,7 +266,9 @@ extension CausalContext {
   package static func decode(
     _ bytes: UnsafeRawBufferPointer
   ) -> (context: CausalContext, end: Int)? {
-    guard let count = bytes.integer(0, as: UInt32.self) else { return nil }
+    guard let count = bytes.integer(0, as: UInt32.self), count <= Limits.contextActors else {
+      return nil
+    }
     let end = 4 + Int(count) * 16 + 16
     guard bytes.count >= end else { return nil }
     var seen: [Version] = []

@@ -6,6 +6,9 @@
 @inlinable @inline(__always)
 package func hashKey(_ key: UnsafeRawBufferPointer, seed: UInt64) -> UInt64 {
   let count = key.count
+  // Both factors of each product hide behind the seed, or a key that makes one of them 0 would have
+  // the same hash under every seed.
+  let hidden = secret2 ^ (seed << 32 | seed >> 32) &* secret1
   guard count > 0 else { return fold(seed ^ secret0, secret1) }
   let base = key.baseAddress.unsafelyUnwrapped
   var state = seed ^ secret0
@@ -29,14 +32,14 @@ package func hashKey(_ key: UnsafeRawBufferPointer, seed: UInt64) -> UInt64 {
     var at = 0
     while at &+ 16 < count {
       state = fold(
-        base.loadUnaligned(fromByteOffset: at, as: UInt64.self) ^ secret1,
+        base.loadUnaligned(fromByteOffset: at, as: UInt64.self) ^ hidden,
         base.loadUnaligned(fromByteOffset: at &+ 8, as: UInt64.self) ^ state)
       at &+= 16
     }
     low = base.loadUnaligned(fromByteOffset: count &- 16, as: UInt64.self)
     high = base.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self)
   }
-  return fold(secret1 ^ UInt64(truncatingIfNeeded: count), fold(low ^ secret2, high ^ state))
+  return fold(secret1 ^ UInt64(truncatingIfNeeded: count), fold(low ^ hidden, high ^ state))
 }
 
 @inlinable package var secret0: UInt64 { 0xa076_1d64_78bd_642f }

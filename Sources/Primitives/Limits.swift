@@ -14,6 +14,9 @@ package enum Limits {
   @inlinable package static var stalledInputBytes: Int { 1 << 20 }
   /// Commands of one connection that may wait for other nodes at once; the next ones wait unread.
   @inlinable package static var commandsInFlight: Int { 1024 }
+  /// Of these, such with a reply above `largeReplyBytes`: the replies are held until their turn.
+  @inlinable package static var largeRepliesInFlight: Int { 8 }
+  @inlinable package static var largeReplyBytes: Int { 64 << 10 }
   /// Operations of one node that may wait for other nodes at once.
   @inlinable package static var pendingOperations: Int { 1 << 16 }
   /// The largest frame between two nodes: the largest value with its key and head.
@@ -24,6 +27,12 @@ package enum Limits {
   @inlinable package static var idleBufferBytes: Int { 16 << 10 }
   /// Members of one cluster; the design point is 1,500.
   @inlinable package static var members: Int { 4096 }
+  /// Nodes that said hello and are no members (yet).
+  @inlinable package static var strangers: Int { 64 }
+  /// Actors in one causal context.
+  @inlinable package static var contextActors: Int { 4096 }
+  /// The longest value in a record, whose length field has 30 bits: an encoded sibling set.
+  @inlinable package static var recordValueBytes: Int { 1 << 30 - 1 }
   /// Addresses that a node dials because it was told to, until a member answers there.
   @inlinable package static var seeds: Int { 256 }
   /// Keyspaces of one cluster.

@@ -110,7 +110,7 @@ package struct RequestParser: ~Copyable {
       case .failed(let error): return .malformed(error)
       case .closed(let end):
         guard let count = parseInteger(bytes.slice(1, end &- 1)), count <= Limits.arguments else {
-          return malformed(bytes.slice(0, end), .invalidCount)
+          return malformed(bytes.slice(0, end), bytes.count, .invalidCount)
         }
         at = end &+ 2
         if count <= 0 {
@@ -128,11 +128,14 @@ package struct RequestParser: ~Copyable {
         case .failed(let error): return .malformed(error)
         case .closed(let end):
           if bytes[at] != UInt8(ascii: "$") {
-            return malformed(bytes.slice(at, end &- at), .expectedDollar(bytes[at]))
+            return malformed(
+              bytes.slice(at, end &- at), bytes.count &- at, .expectedDollar(bytes[at]))
           }
           guard let length = parseInteger(bytes.slice(at &+ 1, end &- at &- 1)), length >= 0,
             length <= Limits.bulkBytes
-          else { return malformed(bytes.slice(at, end &- at), .invalidBulkLength) }
+          else {
+            return malformed(bytes.slice(at, end &- at), bytes.count &- at, .invalidBulkLength)
+          }
           bulkLength = length
           at = end &+ 2
         }
@@ -152,9 +155,9 @@ package struct RequestParser: ~Copyable {
   /// end with C's string functions and goes on waiting. Nothing of the request is kept then.
   @inline(never)
   private mutating func malformed(
-    _ line: UnsafeRawBufferPointer, _ error: ProtocolError
+    _ line: UnsafeRawBufferPointer, _ unparsed: Int, _ error: ProtocolError
   ) -> ParseOutcome {
-    guard line.contains(0), line.count <= Limits.inlineBytes else { return .malformed(error) }
+    guard line.contains(0), unparsed <= Limits.inlineBytes else { return .malformed(error) }
     missing = 0
     position = 0
     bulkLength = -1

@@ -327,7 +327,10 @@ package final class Server {
         self.flush(client)
       }
     } else if !isBlocked {
-      if client.writer != nil { client.writer = nil }
+      if let writer = client.writer {
+        retired.append(writer)
+        client.writer = nil
+      }
       if client.closesWhenWritten { close(client) }
     }
   }
@@ -367,7 +370,8 @@ package final class Server {
         self.readClock()
         self.flush(peer)
       }
-    } else if !isBlocked {
+    } else if !isBlocked, let writer = peer.writer {
+      retired.append(writer)
       peer.writer = nil
     }
   }
@@ -377,6 +381,8 @@ package final class Server {
   private func close(_ client: ClientConnection) {
     guard clients[client.id.index] === client else { return }
     clients[client.id.index] = nil
+    retire(client.reader)
+    retire(client.writer)
     client.reader = nil
     client.writer = nil
     node.sessionClosed(client.id, now: now)
@@ -386,9 +392,17 @@ package final class Server {
   private func close(_ peer: PeerConnection) {
     guard peers[peer.id.index] === peer else { return }
     peers[peer.id.index] = nil
+    retire(peer.reader)
+    retire(peer.writer)
     peer.reader = nil
     peer.writer = nil
     retired.append(peer)
+  }
+
+  private func retire(_ watcher: Watcher?) {
+    guard let watcher else { return }
+    watcher.stop()
+    retired.append(watcher)
   }
 
   /// Connections that were closed in this round: their handlers may still be on the stack.
@@ -442,6 +456,7 @@ package final class Server {
   }
 
   private func dialEnded(_ peer: PeerConnection) {
+    retire(peer.writer)
     peer.writer = nil
     guard peer.socket.pendingError == 0 else {
       let id = peer.id

@@ -231,7 +231,9 @@ package struct Table: ~Copyable {
     database: Int, slot: Int, hash: UInt64, key: UnsafeRawBufferPointer, version: Version,
     deadline: UInt64, flags: ObjectFlags, valueLength: Int, keeping: Int = 0
   ) -> UnsafeMutableRawPointer? {
-    guard let actor = actors.retain(version.actor) else { return nil }
+    guard valueLength <= Limits.recordValueBytes, let actor = actors.retain(version.actor) else {
+      return nil
+    }
     let table = homes[database] ?? makeDatabase(database)
     guard let place = find(table[slot], hash, key) else {
       return insert(

@@ -189,6 +189,9 @@ def test_a_killed_node_comes_back_and_read_repair_brings_it_up(make_cluster):
     victim.start_and_wait()
     cluster.wait_until_complete()
     expected = {key: value and value.encode() for key, value in values.items()}
+    # Until it is refilled its "not found" is no vote, and R=3 wants three.
+    wait_until(lambda: victim.info("coterie")["filled"] == "1", REPAIRS_WITHIN,
+               "the node that was away is refilled")
 
     with victim.connect() as connection:
         for key, value in expected.items():

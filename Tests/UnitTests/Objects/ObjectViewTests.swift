@@ -7,10 +7,13 @@ struct ObjectViewTests {
   private static let version = Version(
     stamp: Stamp(milliseconds: 1_700_000_000_000, counter: 3), actor: Actor(rawValue: 77))
 
-  private func encode(_ flags: ObjectFlags, _ deadline: UInt64, _ value: [UInt8]) -> [UInt8] {
+  private func encode(
+    _ flags: ObjectFlags, _ deadline: UInt64, _ value: [UInt8],
+    _ version: Version = ObjectViewTests.version
+  ) -> [UInt8] {
     value.withUnsafeBytes { bytes in
       let view = ObjectView(
-        version: ObjectViewTests.version, deadline: deadline, flags: flags, value: bytes)
+        version: version, deadline: deadline, flags: flags, value: bytes)
       let encoded = written { view.encode(to: &$0) }
       #expect(encoded.count == view.encodedSize)
       return encoded
@@ -19,16 +22,22 @@ struct ObjectViewTests {
 
   @Test("An object of each kind comes back as it was")
   func roundTrip() throws {
-    let set = try #require(SiblingHistory(seed: 4).states.last).encoded()
+    let siblings = try #require(SiblingHistory(seed: 4).states.last { !$0.siblings.isEmpty })
+    let set = siblings.encoded()
+    var emptied = siblings
+    emptied.removeSiblings(upTo: Stamp(rawValue: .max))
+    let emptySet = emptied.encoded()
     let rows: [(flags: ObjectFlags, deadline: UInt64, value: [UInt8])] = [
       (.none, 0, "value".bytes), (.none, 0, []), (.none, 1234, "value".bytes), (.tombstone, 0, []),
-      (.tombstone, 1234, []), (.siblings, 0, set), (.emptySiblings, 0, set),
+      (.tombstone, 1234, []), (.siblings, 0, set), (.emptySiblings, 0, emptySet),
     ]
     for row in rows {
-      let bytes = encode(row.flags, row.deadline, row.value)
+      // The head of a set says what the set says.
+      let version = row.flags.contains(.siblings) ? siblings.version : ObjectViewTests.version
+      let bytes = encode(row.flags, row.deadline, row.value, version)
       bytes.withUnsafeBytes { raw in
         let view = ObjectView.decode(raw)
-        #expect(view?.version == ObjectViewTests.version)
+        #expect(view?.version == version)
         #expect(view?.deadline == row.deadline)
         #expect(view?.flags.without(.deadline) == row.flags)
         #expect(view.map { Array($0.value) } == row.value)
