@@ -186,18 +186,27 @@ extension NodeCore {
     return -1
   }
 
+  /// The first living owner of a slot, filled ones before the others; -1 when none lives.
+  func firstLiving(_ slot: Int, copies: Int) -> Int {
+    for wanted in [UInt8(2), 1] {
+      for rank in 0..<copies {
+        let peer = Int(ring.owner(Slot(slot), rank: rank))
+        if liveness[peer] >= wanted { return peer }
+      }
+    }
+    return -1
+  }
+
   /// Who runs a command of this kind on this slot: any owner for reads and blind writes, the first
   /// live one for what reads before it writes. An owner that is not filled yet comes last.
   @inline(__always)
   func route(_ slot: Int, _ access: Handler.Access, copies: Int) -> Route {
     if access != .modify, liveness[0] == 2, ownRank(slot, copies: copies) >= 0 { return .here }
-    for wanted in [UInt8(2), 1] {
-      for rank in 0..<copies {
-        let peer = Int(ring.owner(Slot(slot), rank: rank))
-        if liveness[peer] >= wanted { return peer == 0 ? .here : .there(peer) }
-      }
+    switch firstLiving(slot, copies: copies) {
+    case 0: return .here
+    case let peer where peer > 0: return .there(peer)
+    default: return .nowhere
     }
-    return .nowhere
   }
 
   /// A command on one key, or on several of them, with more than one copy or node in play.

@@ -12,19 +12,8 @@ extension NodeCore {
   private static let bitmapBytes = Slot.count / 8
 
   /// Copies that every key has, whatever its keyspace: an owner of a lower rank holds all of a slot.
-  private var sureCopies: Int {
+  var sureCopies: Int {
     (0..<keyspaceMap.keyspaces.count).map { policies[$0].copies }.min() ?? 1
-  }
-
-  /// Which living peer speaks for a slot; -1 when none does.
-  private func speaker(_ slot: Int, copies: Int) -> Int {
-    for wanted in [UInt8(2), 1] {
-      for rank in 0..<copies {
-        let peer = Int(ring.owner(Slot(slot), rank: rank))
-        if liveness[peer] >= wanted { return peer }
-      }
-    }
-    return -1
   }
 
   /// The slots that each living peer speaks for, as bitmaps; nil when a slot has nobody.
@@ -32,7 +21,7 @@ extension NodeCore {
     let copies = sureCopies
     var bitmaps = [[UInt8]?](repeating: nil, count: peers.end)
     for slot in 0..<Slot.count {
-      let peer = speaker(slot, copies: copies)
+      let peer = firstLiving(slot, copies: copies)
       guard peer >= 0 else { return nil }
       bitmaps[peer, default: [UInt8](repeating: 0, count: NodeCore.bitmapBytes)][slot / 8] |=
         1 << UInt8(slot % 8)
@@ -115,7 +104,7 @@ extension NodeCore {
     _ index: Int, _ slot: Int, _ combination: Combination, _ kind: QueryKind, count: Int
   ) -> Bool {
     if sessions[index].pointee.inFlight > 0 { return stall(index) }
-    let peer = speaker(slot, copies: sureCopies)
+    let peer = firstLiving(slot, copies: sureCopies)
     guard peer >= 0 else {
       return replyNow(index) { $0.pointee.appendError(NodeCore.noReplicasText) }
     }

@@ -96,24 +96,15 @@ extension NodeCore {
 
   /// An owner of the slot: the one whose order the cursor is in, else this node, else any.
   private func scanner(_ slot: Int, tag: UInt64) -> Int? {
-    let copies = scanCopies
+    let copies = sureCopies
     for rank in 0..<copies where tag != 0 {
       let peer = Int(ring.owner(Slot(slot), rank: rank))
       guard liveness[peer] == 2, let member = members[peers[peer].pointee.id] else { continue }
       if NodeCore.scanTag(member.actor) == tag { return peer }
     }
     if liveness[0] == 2, ownRank(slot, copies: copies) >= 0 { return 0 }
-    for wanted in [UInt8(2), 1] {
-      for rank in 0..<copies {
-        let peer = Int(ring.owner(Slot(slot), rank: rank))
-        if liveness[peer] >= wanted { return peer }
-      }
-    }
-    return nil
-  }
-
-  private var scanCopies: Int {
-    (0..<keyspaceMap.keyspaces.count).map { policies[$0].copies }.min() ?? 1
+    let peer = firstLiving(slot, copies: copies)
+    return peer < 0 ? nil : peer
   }
 
   /// An owner has walked: more of the same, or the reply.
@@ -165,7 +156,7 @@ extension NodeCore {
     else { return nil }
     let matchesType = parameters[11] == 1
     let pattern = parameters.slice(12, parameters.count - 12)
-    let copies = scanCopies
+    let copies = sureCopies
     var slot = Int(first)
     var position = UInt64(tag) == scanTag ? start : 0
     var visited = 0

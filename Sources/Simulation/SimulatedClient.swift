@@ -12,8 +12,6 @@ struct Issued {
     case add(value: String)
     case readSiblings
     case expiring
-    /// Of the final phase: must succeed.
-    case final(([String]) -> Void)
   }
   var kind: Kind
   var key: String

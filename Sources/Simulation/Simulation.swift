@@ -362,7 +362,7 @@ package final class Simulation {
     case .readVersioned: judgeRead(issued, reply)
     case .add(let value): siblings.acknowledged(issued.key, value)
     case .readSiblings: noteSiblings(client, issued, reply)
-    case .expiring, .final: break
+    case .expiring: break
     }
   }
 
