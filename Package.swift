@@ -23,13 +23,14 @@ let package = Package(
     .target(name: "Storage", dependencies: ["Primitives", "Objects"]),
     .target(name: "Coordination", dependencies: ["Primitives", "Objects"]),
     .target(name: "Membership", dependencies: ["Primitives", "Objects", "PeerProtocol"]),
+    .target(name: "Repair", dependencies: ["Primitives", "Objects"]),
 
     // Node: one whole cache node with no I/O.
     .target(
       name: "CacheNode",
       dependencies: [
         "Primitives", "RESP", "Objects", "Keyspaces", "Placement", "Commands", "PeerProtocol",
-        "Storage", "Coordination", "Membership",
+        "Storage", "Coordination", "Membership", "Repair",
       ]),
 
     // Shells: the only code that touches the kernel.
@@ -46,19 +47,20 @@ let package = Package(
     // The other world a Node can live in.
     .target(
       name: "Simulation",
-      dependencies: ["CacheNode", "Keyspaces", "Objects", "Primitives"]),
+      dependencies: ["CacheNode", "Keyspaces", "Membership", "Objects", "Primitives"]),
 
     // Programs.
     .executableTarget(name: "coterie-server", dependencies: ["Server"]),
     .executableTarget(name: "coterie-bench", dependencies: ["Placement", "Primitives"]),
-    .executableTarget(name: "coterie-sim", dependencies: ["CacheNode", "Simulation"]),
+    .executableTarget(
+      name: "coterie-sim", dependencies: ["CacheNode", "Primitives", "Simulation"]),
 
     // Tests.
     .testTarget(
       name: "UnitTests",
       dependencies: [
         "CacheNode", "Commands", "Configuration", "Coordination", "Keyspaces", "Membership",
-        "Objects", "PeerProtocol", "Placement", "Primitives", "RESP", "Storage",
+        "Objects", "PeerProtocol", "Placement", "Primitives", "RESP", "Repair", "Storage",
       ]),
     .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
     .testTarget(

@@ -10,7 +10,15 @@ struct Peer {
   var outLink = -1
   /// Monotonic microseconds; no new attempt before.
   var nextDial: UInt64 = 0
-  var wasLogged = false
+  var health = MemberHealth.alive
+  var incarnation: UInt64 = 0
+  /// Monotonic microseconds: when its link was last lost.
+  var lastAlive: UInt64 = 0
+  /// Monotonic microseconds: the end of the last comparison in which this node pulled from it.
+  var comparedAt: UInt64 = 0
+  /// Unix milliseconds: the beginning of its comparison with this node, and of the last whole one.
+  var comparesSince: UInt64 = 0
+  var hasAllUpTo: UInt64 = 0
 }
 
 /// A connection to or from another node.
@@ -24,13 +32,15 @@ struct Link: ~Copyable {
   /// The other side's hello has come.
   var isReady = false
   var isDirty = false
+  /// Something came after the hello: the other side means this node.
+  var hasSpoken = false
   var closeAsked = false
   /// Who is at the other end; -1 until its hello.
   var peer = -1
   var endpoint: Endpoint?
   var input = ByteBuffer()
   let output = UnsafeMutablePointer<ByteBuffer>.allocate(capacity: 1)
-  var health = LinkHealth(openedAt: 0)
+  var health = LinkHealth()
 
   init() { output.initialize(to: ByteBuffer()) }
 
@@ -39,7 +49,7 @@ struct Link: ~Copyable {
     output.deallocate()
   }
 
-  mutating func open(isOutgoing: Bool, endpoint: Endpoint?, now: UInt64) {
+  mutating func open(isOutgoing: Bool, endpoint: Endpoint?) {
     generation &+= 1
     isOpen = true
     self.isOutgoing = isOutgoing
@@ -47,10 +57,11 @@ struct Link: ~Copyable {
     isConnected = !isOutgoing
     isReady = false
     isDirty = false
+    hasSpoken = false
     closeAsked = false
     peer = -1
     input.removeAll()
     output.pointee.removeAll()
-    health = LinkHealth(openedAt: now)
+    health = LinkHealth()
   }
 }

@@ -176,7 +176,14 @@ package final class Node {
   package var settingsText: String { core.settingsText() }
   package func checkInvariants() { core.table.checkInvariants() }
   package var hasClusterFormed: Bool { core.clusterState == .ok }
-  package var memberCount: Int { core.members.joined.count }
+  package var memberCount: Int { core.members.count }
+  /// Members that this node believes to be alive, itself included.
+  package var membersAlive: Int { core.members.members.count { $0.health == .alive } }
+  /// A ring change is under way.
+  package var isChanging: Bool { core.isChanging || core.plan.isForming }
+  package var isRemoved: Bool { core.clusterState == .removed }
+  package var hintCount: Int { core.hints.count }
+  package var hexID: String { core.members.own.hexID }
   package var isFilled: Bool { core.members.own.isFilled }
   package var peersAlive: Int { core.alivePeers() }
 }
@@ -208,5 +215,17 @@ package struct NodeStatistics: Sendable {
   package var noQuorum = 0
   package var tombstonesReaped = 0
   package var transferredKeys = 0
+  /// Objects that this node gave to their owners and dropped.
+  package var handedOver = 0
+  package var gossipSent = 0
+  /// Comparisons that this node began and ended, their bytes, and objects that they brought.
+  package var exchanges = 0
+  package var exchangeBytes = 0
+  package var repairs = 0
+  package var hintsKept = 0
+  package var hintsDelivered = 0
+  /// Hints that had to make room, and that grew too old.
+  package var hintsDropped = 0
+  package var hintsExpired = 0
   package init() {}
 }

@@ -1,4 +1,5 @@
 import Keyspaces
+import Membership
 import Objects
 import Primitives
 
@@ -64,8 +65,16 @@ package struct Timing: Sendable {
   package var pingInterval: UInt64 = 100_000
   /// A link that was silent for so long, in spite of pings, is dead.
   package var linkDeadAfter: UInt64 = 750_000
-  /// Between two attempts to reach a peer.
+  /// Between two attempts to reach a peer, and one that is down for all.
   package var redial: UInt64 = 100_000
+  package var redialDead: UInt64 = 500_000
+  /// Of an address where another node answered.
+  package var redialMistaken: UInt64 = 30_000_000
+  package var swim = SwimTiming()
+  /// A source that stays away for so long is not waited for when slots are filled.
+  package var fillPatience: UInt64 = 10_000_000
+  /// A tombstone stays for so long after it is known to be everywhere.
+  package var settleMargin: UInt64 = 10_000_000
   package var gossip: UInt64 = 200_000
   /// A node with seeds takes no commands until one answers, or until then.
   package var seedGrace: UInt64 = 2_000_000
@@ -77,8 +86,8 @@ package struct Timing: Sendable {
 
 /// Planted bugs: the simulator must find each of them, or it finds nothing.
 package struct Sabotage: OptionSet, Sendable {
-  package let rawValue: UInt16
-  package init(rawValue: UInt16) { self.rawValue = rawValue }
+  package let rawValue: UInt32
+  package init(rawValue: UInt32) { self.rawValue = rawValue }
 
   /// A write is answered one acknowledgement early.
   package static let earlyAnswer = Sabotage(rawValue: 1 << 0)
@@ -97,10 +106,40 @@ package struct Sabotage: OptionSet, Sendable {
   /// An outcome depends on Swift's randomly seeded hashing.
   package static let hashOrder = Sabotage(rawValue: 1 << 7)
 
+  /// Writes of a stand-in carry the name of its own (D2).
+  package static let fallbackActor = Sabotage(rawValue: 1 << 8)
+  /// A delivered hint replaces what is there (D6).
+  package static let hintOverwrites = Sabotage(rawValue: 1 << 9)
+
+  /// Writes go to one ring only while it changes (D5).
+  package static let oneRing = Sabotage(rawValue: 1 << 10)
+
+  /// A node that does not know a slot's data yet says "not found" (D17).
+  package static let emptyVotes = Sabotage(rawValue: 1 << 11)
+  /// Slots are filled from one source only (D17).
+  package static let oneSource = Sabotage(rawValue: 1 << 12)
+  /// Tombstones go as soon as the owners have them, whoever keeps a hint (D3).
+  package static let hastyReaping = Sabotage(rawValue: 1 << 13)
+  /// Anti-entropy puts living objects over tombstones (D8).
+  package static let revival = Sabotage(rawValue: 1 << 14)
+  /// What anti-entropy brings is stamped anew (D19).
+  package static let restlessRepair = Sabotage(rawValue: 1 << 15)
+  /// A node does not answer what is said of it (D20, D21).
+  package static let noRefutation = Sabotage(rawValue: 1 << 16)
+  /// Writes replace nothing of what their context covers (D18).
+  package static let ignoredContext = Sabotage(rawValue: 1 << 17)
+  /// Tombstones go after a second (D10).
+  package static let earlyReaping = Sabotage(rawValue: 1 << 18)
+
   package static let named: [(name: String, bug: Sabotage)] = [
     ("early-answer", .earlyAnswer), ("tie-by-arrival", .tieByArrival),
     ("reused-actor", .reusedActor), ("extended-deadline", .extendedDeadline),
     ("broken-order", .brokenOrder), ("dropped-sibling", .droppedSibling),
     ("stale-read", .staleRead), ("hash-order", .hashOrder),
+    ("fallback-actor", .fallbackActor), ("hint-overwrites", .hintOverwrites),
+    ("one-ring", .oneRing), ("empty-votes", .emptyVotes), ("one-source", .oneSource),
+    ("hasty-reaping", .hastyReaping), ("revival", .revival),
+    ("restless-repair", .restlessRepair), ("no-refutation", .noRefutation),
+    ("ignored-context", .ignoredContext), ("early-reaping", .earlyReaping),
   ]
 }

@@ -34,47 +34,17 @@ extension NodeCore {
       }
       return executeOnSlot(index, slot, .slotKeys, .slotKeys, count: count)
     case "meet": return clusterMeet(index)
+    case "leave": return clusterLeave(index)
+    case "forget": return clusterForget(index)
+    case "preflist": return clusterPreferenceList(index)
+    case "hints": return clusterHints(index)
+    case "transfers": return clusterTransfers(index)
     default: return syntaxError(index)
     }
   }
 
   private func slot(_ bytes: UnsafeRawBufferPointer) -> Int? {
     parseInteger(bytes).flatMap { $0 >= 0 && $0 < Slot.count ? $0 : nil }
-  }
-
-  private mutating func clusterMeet(_ index: Int) -> Bool {
-    let host = arguments.pointee[2].text
-    guard let port = parseInteger(arguments.pointee[3]), (1...65_535).contains(port),
-      !host.isEmpty, host.utf8.count < 64, NodeCore.isAddress(host)
-    else {
-      return fail(
-        index, "ERR Invalid node address specified: \(host):\(arguments.pointee[3].text)")
-    }
-    var peerPort = port + 10_000
-    if arguments.pointee.count > 4 {
-      guard let given = parseInteger(arguments.pointee[4]) else {
-        return fail(index, "ERR Invalid base port specified: \(arguments.pointee[4].text)")
-      }
-      peerPort = given
-    }
-    guard (1...65_535).contains(peerPort) else {
-      return fail(index, "ERR Invalid node address specified: \(host):\(port)")
-    }
-    guard seedLinks.count < Limits.seeds else {
-      return fail(index, "ERR \(Limits.seeds) addresses are being dialled already")
-    }
-    seedLinks[Endpoint(host: host, port: UInt16(peerPort))] = 0
-    timers.tick = 0
-    return replyOK(index)
-  }
-
-  /// Addresses only, as in Redis: asking a resolver would stop the node.
-  private static func isAddress(_ host: String) -> Bool {
-    for byte in host.utf8 {
-      let isHex = (48...57).contains(byte) || (97...102).contains(byte | 0x20)
-      guard isHex || byte == 46 || byte == 58 else { return false }
-    }
-    return true
   }
 
   // MARK: Texts
@@ -91,15 +61,17 @@ extension NodeCore {
 
   private func clusterInfo() -> String {
     let served = clusterState == .ok ? slotsServed() : 0
-    let isOK = served == Slot.count
+    // A newcomer is ready when it owns its share.
+    let isOK = served == Slot.count && (members.own.status != .joining || members.count == 1)
     let lines = [
       "cluster_enabled:\(parameters.isYes("cluster-enabled") ? 1 : 0)",
       "cluster_state:\(isOK ? "ok" : "fail")",
       "cluster_slots_assigned:\(Slot.count)", "cluster_slots_ok:\(served)",
       "cluster_slots_pfail:0", "cluster_slots_fail:\(Slot.count - served)",
-      "cluster_known_nodes:\(members.joined.count)", "cluster_size:\(members.joined.count)",
+      "cluster_known_nodes:\(members.count)", "cluster_size:\(plan.current.count)",
       "cluster_current_epoch:\(routeEpoch)", "cluster_my_epoch:\(routeEpoch)",
-      "cluster_stats_messages_sent:0", "cluster_stats_messages_received:0",
+      "cluster_stats_messages_sent:\(statistics.gossipSent)",
+      "cluster_stats_messages_received:0",
       "total_cluster_links_buffer_limit_exceeded:0",
     ]
     return lines.map { $0 + "\r\n" }.joined()
@@ -121,10 +93,10 @@ extension NodeCore {
   private func clusterNodes() -> String {
     let ranges = firstOwnerRanges()
     var text = ""
-    for member in members.joined {
+    for member in members.members {
       guard let peer = peerIndex(member.id) else { continue }
       let isAlive = liveness[peer] > 0
-      let flags = (peer == 0 ? "myself,master" : "master") + (isAlive ? "" : ",fail")
+      let flags = (peer == 0 ? "myself,master" : "master") + healthFlag(member, isAlive)
       text +=
         "\(member.hexID) \(member.host):\(member.port)@\(member.peerPort) \(flags) - 0 "
         + "\(wall) \(member.incarnation) \(isAlive ? "connected" : "disconnected")"
@@ -135,6 +107,13 @@ extension NodeCore {
       text += "\n"
     }
     return text
+  }
+
+  /// Redis's flags: `fail` when it is down for all, `fail?` when it may be or can't be reached from
+  /// here.
+  private func healthFlag(_ member: Member, _ isAlive: Bool) -> String {
+    if member.health == .dead { return ",fail" }
+    return member.health == .suspect || !isAlive ? ",fail?" : ""
   }
 
   /// Copies of a key without a keyspace of its own: what SLOTS and SHARDS show.
@@ -177,7 +156,7 @@ extension NodeCore {
     let ranges = firstOwnerRanges()
     let known = knownMembers()
     let alive = (0..<peers.end).map { liveness[$0] > 0 }
-    let shown = known.indices.filter { known[$0]?.status == .joined }
+    let shown = known.indices.filter { known[$0]?.status.isMember ?? false }
     return replyNow(index) { reply in
       reply.pointee.appendArrayHeader(shown.count)
       for peer in shown {

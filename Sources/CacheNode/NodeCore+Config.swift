@@ -32,6 +32,12 @@ extension NodeCore {
     operationTimeout = UInt64(parameters.number("operation-timeout")) * 1000
     maximumSkew = UInt64(parameters.number("max-clock-skew"))
     logLevel = LogLevel(parameters["loglevel"] ?? "notice") ?? .notice
+    antiEntropyPeriod = UInt64(parameters.number("anti-entropy-interval")) * 1_000_000
+    nextExchange = min(nextExchange, monotonic + antiEntropyPeriod)
+    let weight = UInt16(clamping: parameters.number("weight"))
+    if members.own.nextWeight != weight, members.own.status.isMember {
+      changeOwn { $0.nextWeight = weight }
+    }
   }
 
   // MARK: GET
@@ -112,8 +118,15 @@ extension NodeCore {
           index, failure("keyspace.\(name).\(contradiction.parameter)", contradiction.text))
       }
     }
+    guard fresh.number("hint-ttl") < fresh.number("tombstone-ttl") else {
+      return fail(index, failure("hint-ttl", "hint-ttl must be below tombstone-ttl"))
+    }
+    if isChanging, fresh.number("weight") != parameters.number("weight") {
+      return fail(index, failure("weight", "a ring change is under way; see CLUSTER TRANSFERS"))
+    }
     parameters = fresh
     applyParameters()
+    applyRecords()
     if freshSettings.digest != settings.digest {
       settings = freshSettings
       settingsChanged()

@@ -198,15 +198,25 @@ extension NodeCore {
   }
 
   /// Who runs a command of this kind on this slot: any owner for reads and blind writes, the first
-  /// live one for what reads before it writes. An owner that is not filled yet comes last.
+  /// live one for what reads before it writes. An owner that is not filled yet comes last. Without a
+  /// living owner the first stand-in runs what does not read before it writes.
   @inline(__always)
-  func route(_ slot: Int, _ access: Handler.Access, copies: Int) -> Route {
+  func route(_ slot: Int, _ access: Handler.Access, policy: Int) -> Route {
+    let copies = policies[policy].copies
     if access != .modify, liveness[0] == 2, ownRank(slot, copies: copies) >= 0 { return .here }
     switch firstLiving(slot, copies: copies) {
     case 0: return .here
     case let peer where peer > 0: return .there(peer)
-    default: return .nowhere
+    default: return access == .modify ? .nowhere : standInRoute(slot, policy)
     }
+  }
+
+  @inline(never)
+  private func standInRoute(_ slot: Int, _ policy: Int) -> Route {
+    guard policies[policy].isSloppy,
+      let peer = firstStandIn(slot, copies: policies[policy].copies)
+    else { return .nowhere }
+    return peer == 0 ? .here : .there(peer)
   }
 
   /// A command on one key, or on several of them, with more than one copy or node in play.
@@ -219,7 +229,7 @@ extension NodeCore {
     var call = call
     if call.handler == .set, call.access == .blind, setReads(arguments) { call.access = .modify }
     let bit = UInt64(1) << (call.hash & 63)
-    switch route(call.slot, call.access, copies: policies[call.policy].copies) {
+    switch route(call.slot, call.access, policy: call.policy) {
     case .here:
       if session.pointee.forwardedKeys & bit != 0, crosses(session, call.hash, forwarded: true) {
         return stall(index)
@@ -302,11 +312,11 @@ extension NodeCore {
     return operation
   }
 
-  func tooManyText() -> String { "TRYAGAIN too many operations wait for other nodes" }
+  static let tooManyText = "TRYAGAIN too many operations wait for other nodes"
 
   mutating func tooMany(_ index: Int) -> Bool {
     if sessions[index].pointee.inFlight > 0 { return stall(index) }
-    return replyNow(index) { $0.pointee.appendError("TRYAGAIN too many operations are under way") }
+    return replyNow(index) { $0.pointee.appendError(NodeCore.tooManyText) }
   }
 
   private mutating func forwardForSession(
@@ -336,11 +346,13 @@ extension NodeCore {
   }
 
   @inline(never)
-  private mutating func refuseWhileForming(_ index: Int) -> Bool {
+  mutating func refuseWhileForming(_ index: Int) -> Bool {
     countError("CLUSTERDOWN")
-    return replyNow(index) {
-      $0.pointee.appendError("CLUSTERDOWN The node has not met its cluster yet")
-    }
+    let text =
+      clusterState == .removed
+      ? "CLUSTERDOWN The node has left its cluster; CLUSTER MEET lets it join one"
+      : "CLUSTERDOWN The node has not met its cluster yet"
+    return replyNow(index) { $0.pointee.appendError(text) }
   }
 
   static let noReplicasText =

@@ -35,10 +35,10 @@ extension NodeCore {
     for place in stride(from: 1, to: count, by: step) {
       let key = arguments.pointee[place]
       bits |= 1 << (table.hash(key) & 63)
-      let copies = policies[keyspaceMap.index(for: key)].copies
+      let policy = keyspaceMap.index(for: key)
       let partAccess =
         handler == .mset ? Handler.Access.blind : handler == .mget ? .read : handler.access
-      if route(slotHasher.slot(of: key).index, partAccess, copies: copies) != .here {
+      if route(slotHasher.slot(of: key).index, partAccess, policy: policy) != .here {
         areHere = false
       }
     }
@@ -175,7 +175,7 @@ extension NodeCore {
     let number = commandIndex.find(childArguments.pointee[0])
     let handler = commandIndex.entries[number].handler
     let call = self.call(handler, childArguments, database, resp)
-    switch route(call.slot, call.access, copies: policies[call.policy].copies) {
+    switch route(call.slot, call.access, policy: call.policy) {
     case .nowhere:
       statistics.noReplicas += 1
       partArrived(parent, position, Array("-\(NodeCore.noReplicasText)\r\n".utf8))
@@ -190,7 +190,7 @@ extension NodeCore {
           .parent(
             parent, generation: operations[parent].pointee.generation, position: position))
       else {
-        return partArrived(parent, position, Array("-\(tooManyText())\r\n".utf8))
+        return partArrived(parent, position, Array("-\(NodeCore.tooManyText)\r\n".utf8))
       }
       operations[child].pointee.ignoresLocks = ignoresLocks
       if case .there(let peer) = route {
@@ -293,10 +293,8 @@ extension NodeCore {
         $0.pointee.appendError("CROSSSLOT Keys in request don't hash to the same slot")
       }
     }
-    let copies = policies[
-      arguments.pointee.count > 1 ? keyspaceMap.index(for: arguments.pointee[1]) : 0
-    ].copies
-    switch route(slots[0], .modify, copies: copies) {
+    let policy = arguments.pointee.count > 1 ? keyspaceMap.index(for: arguments.pointee[1]) : 0
+    switch route(slots[0], .modify, policy: policy) {
     case .nowhere:
       return replyNow(index) { $0.pointee.appendError(NodeCore.noReplicasText) }
     case .there(let peer):
@@ -328,7 +326,7 @@ extension NodeCore {
       return refuseForward(id, request, "ERR wrong number of arguments for 'msetnx' command")
     }
     guard let parent = takeOperation(.gather, .link(id, request)) else {
-      return refuseForward(id, request, tooManyText())
+      return refuseForward(id, request, NodeCore.tooManyText)
     }
     let gather = Gather(.noneExists, parts: arguments.pointee.count / 2)
     gather.words = (0..<arguments.pointee.count).map { Array(arguments.pointee[$0]) }

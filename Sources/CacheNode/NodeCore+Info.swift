@@ -136,7 +136,7 @@ extension NodeCore {
       "master_replid:\(id)", "master_replid2:\(String(repeating: "0", count: 40))",
       "master_repl_offset:0", "second_repl_offset:-1", "repl_backlog_active:0",
       "repl_backlog_size:1048576", "repl_backlog_first_byte_offset:0", "repl_backlog_histlen:0",
-    ]
+    ] + repairLines()
   }
 
   private func cpuLines() -> [String] {
@@ -174,19 +174,15 @@ extension NodeCore {
   }
 
   private func coterieSection() -> [String] {
-    let tombstones = (0..<table.databases).reduce(0) { $0 + table.tombstoneCount(database: $1) }
     return [
       "# Coterie", "node_id:\(members.own.hexID)", "node_name:\(configuration.name)",
-      "zone:\(configuration.zone)", "members:\(members.joined.count)",
+      "zone:\(configuration.zone)", "members:\(members.count)",
       "members_alive:\(alivePeers() + 1)", "filled:\(members.own.isFilled ? 1 : 0)",
-      "tombstones:\(tombstones)", "tombstones_reaped:\(statistics.tombstonesReaped)",
       "operations_waiting:\(operations.count)", "quorum_reads:\(statistics.quorumReads)",
       "quorum_writes:\(statistics.quorumWrites)", "forwards:\(statistics.forwards)",
-      "read_repairs:\(statistics.readRepairs)", "writes_discarded:\(statistics.discarded)",
       "siblings_resolved:\(statistics.siblingsResolved)",
       "stamps_refused:\(statistics.refusedStamps)", "peer_frames_bad:\(statistics.badFrames)",
       "noreplicas:\(statistics.noReplicas)", "noquorum:\(statistics.noQuorum)",
-      "refill_objects:\(statistics.transferredKeys)",
     ]
   }
 }

@@ -21,6 +21,8 @@ extension NodeCore {
     guard let link = link(id), link.pointee.isConnected else { return nil }
     if !link.pointee.isDirty {
       link.pointee.isDirty = true
+      // Requests go out on dialled links only: the other ones wait for nothing.
+      if link.pointee.isOutgoing { link.pointee.health.sent(at: monotonic) }
       dirtyLinks.append(id)
     }
     if _slowPath(link.pointee.output.pointee.count > Limits.peerOutputBytes) {
@@ -53,7 +55,7 @@ extension NodeCore {
 
   mutating func acceptLink() -> LinkID? {
     guard let index = links.take() else { return nil }
-    links[index].pointee.open(isOutgoing: false, endpoint: nil, now: monotonic)
+    links[index].pointee.open(isOutgoing: false, endpoint: nil)
     let id = LinkID(index: index, generation: links[index].pointee.generation)
     sayHello(id)
     return id
@@ -62,7 +64,7 @@ extension NodeCore {
   mutating func dial(_ endpoint: Endpoint, peer: Int) {
     guard let index = links.take() else { return }
     let link = links[index]
-    link.pointee.open(isOutgoing: true, endpoint: endpoint, now: monotonic)
+    link.pointee.open(isOutgoing: true, endpoint: endpoint)
     link.pointee.peer = peer
     if peer >= 0 {
       peers[peer].pointee.outLink = index
@@ -75,7 +77,7 @@ extension NodeCore {
   mutating func linkOpened(_ id: LinkID) {
     guard let link = link(id), !link.pointee.isConnected else { return }
     link.pointee.isConnected = true
-    link.pointee.health = LinkHealth(openedAt: monotonic)
+    link.pointee.health = LinkHealth()
     sayHello(id)
   }
 
@@ -114,8 +116,10 @@ extension NodeCore {
     peers[peer].pointee.outLink = -1
     peers[peer].pointee.nextDial = monotonic + configuration.timing.redial
     setLiveness(peer, 0)
+    peers[peer].pointee.lastAlive = monotonic
+    peers[peer].pointee.comparesSince = 0
     abandon(peer: peer)
-    refill?.lost(peer)
+    endExchanges(with: peer)
   }
 
   mutating func setLiveness(_ peer: Int, _ value: UInt8) {
@@ -135,7 +139,7 @@ extension NodeCore {
   mutating func linkReceived(_ id: LinkID, _ bytes: UnsafeRawBufferPointer) {
     guard let link = link(id) else { return }
     statistics.peerInputBytes &+= bytes.count
-    link.pointee.health.heard(at: monotonic)
+    link.pointee.health.heard()
     if _fastPath(link.pointee.input.isEmpty) {
       let taken = runFrames(id, bytes)
       guard let link = self.link(id) else { return }
@@ -186,9 +190,12 @@ extension NodeCore {
       }
       return takeHello(hello, id, link)
     }
+    if _slowPath(!link.pointee.hasSpoken) { firstWord(id, link) }
     switch frame {
     case .write(let request, let database, let key, let object, let wantsAnswer):
       takeWrite(id, request, database, key, object, wantsAnswer)
+    case .hint(let request, let home, let database, let key, let object, let wantsAnswer):
+      takeHint(id, request, home, database, key, object, wantsAnswer)
     case .written(let request, let status, let stamp):
       if let operation = operation(request), operation.pointee.kind == .write {
         answeredWritten(operation, from: link.pointee.peer, status, stamp)
@@ -221,6 +228,14 @@ extension NodeCore {
     return true
   }
 
+  /// The first frame behind the hello. A dialler that found another node than it looked for says
+  /// nothing more, and must not cost this one its good link.
+  @inline(never)
+  private mutating func firstWord(_ id: LinkID, _ link: UnsafeMutablePointer<Link>) {
+    link.pointee.hasSpoken = true
+    if !link.pointee.isOutgoing { dropOlderLinks(from: link.pointee.peer, besides: id) }
+  }
+
   @inline(__always)
   private func reader(_ request: RequestID) -> UnsafeMutablePointer<Operation>? {
     guard let operation = operation(request),
@@ -237,6 +252,7 @@ extension NodeCore {
     case .members(let bytes): return takeMembers(bytes, id)
     case .settings(let bytes): return takeSettings(bytes, id)
     case .digest(let members, let settings, let stamp): takeDigest(members, settings, stamp, id)
+    case .swim(let bytes): return takeSwim(bytes, id)
     default:
       statistics.badFrames += 1
       dropLink(id, "a second hello")
@@ -251,9 +267,9 @@ extension NodeCore {
     _ object: ObjectView, _ wantsAnswer: Bool
   ) {
     guard database < table.databases, key.count <= Limits.bulkBytes else { return }
+    let slot = slotHasher.slot(of: key).index
     let outcome = merge(
-      database: database, slot: slotHasher.slot(of: key).index, hash: table.hash(key), key: key,
-      incoming: object)
+      database: database, slot: slot, hash: table.hash(key), key: key, incoming: object)
     guard wantsAnswer, let output = linkOutput(id) else { return }
     switch outcome {
     case .changed, .same: output.pointee.appendWritten(request, .merged, .zero)
@@ -269,10 +285,14 @@ extension NodeCore {
     _ held: Version, _ digest: UInt64
   ) {
     guard database < table.databases, let output = linkOutput(id) else { return }
-    // A node that lost its memory may hold an old version: it does not vote.
-    guard liveness[0] == 2 else { return output.pointee.appendBehind(request, knows: false) }
-    let object = table.object(
-      database: database, slot: slotHasher.slot(of: key).index, hash: table.hash(key), key: key)
+    let slot = slotHasher.slot(of: key).index
+    // A node that lost its memory may hold an old version: it does not vote. Nor does a stand-in,
+    // but for what it keeps.
+    let object = ownObject(database, slot, table.hash(key), key)
+    let votes = self.held.contains(slot) || (object != nil && !isTracked(slot))
+    guard votes || sabotaged(.emptyVotes) else {
+      return output.pointee.appendBehind(request, knows: false)
+    }
     guard let object else {
       if held == .none {
         output.pointee.appendSame(request)
@@ -310,6 +330,9 @@ extension NodeCore {
       parser.next(bytes, into: &arguments.pointee) == .request(length: bytes.count),
       arguments.pointee.count > 0
     else { return refuseForward(id, request, "ERR malformed forwarded command") }
+    guard clusterState == .ok else {
+      return refuseForward(id, request, "TRYAGAIN the node is not in the cluster yet")
+    }
     let number = commandIndex.find(arguments.pointee[0])
     guard number >= 0, commandIndex.entries[number].accepts(arguments.pointee.count) else {
       return refuseForward(id, request, "ERR the owner does not know this command")
@@ -329,9 +352,11 @@ extension NodeCore {
       policy: keyspaceMap.index(for: key), resp: resp)
     if call.handler == .set, setReads(arguments) { call.access = .modify }
     // Forwarded once, never twice: whoever sent it sees the ring otherwise than this node.
-    guard ownRank(call.slot, copies: policies[call.policy].copies) >= 0 else {
-      return refuseForward(id, request, "TRYAGAIN the key's owners are changing")
-    }
+    let copies = policies[call.policy].copies
+    guard
+      ownRank(call.slot, copies: copies) >= 0 || isTracked(call.slot)
+        || (call.access != .modify && policies[call.policy].isSloppy)
+    else { return refuseForward(id, request, "TRYAGAIN the key's owners are changing") }
     guard needsOperation(call) else {
       replyScratch.pointee.removeAll()
       runHere(call, arguments, replyScratch, echoTo: id)
@@ -340,7 +365,7 @@ extension NodeCore {
       return
     }
     guard let operation = takeOperation(.read, .link(id, request)) else {
-      return refuseForward(id, request, "TRYAGAIN too many operations are under way")
+      return refuseForward(id, request, NodeCore.tooManyText)
     }
     begin(operation, call, arguments)
   }

@@ -4,6 +4,7 @@ import Objects
 import PeerProtocol
 import Placement
 import Primitives
+import RESP
 
 extension NodeCore {
   // MARK: Start
@@ -13,24 +14,24 @@ extension NodeCore {
     peers.takeOwn(id: configuration.id)
     peerIndices[configuration.id] = 0
     applyParameters()
-    var isFilled = true
-    if let saved = configuration.saved {
-      restore(saved)
-      isFilled = members.joined.count == 1
-    }
+    members.updateOwn { $0.status = .joining }
+    if let saved = configuration.saved { restore(saved) }
     for register in configuration.keyspaceRegisters { takeFirstValue(register) }
     for seed in configuration.seeds { seedLinks[seed] = 0 }
-    if !seedLinks.isEmpty, members.joined.count == 1 {
+    let isAlone = members.count == 1
+    if members.own.status == .forgotten {
+      clusterState = .removed
+      seedLinks = [:]
+    } else if !seedLinks.isEmpty, isAlone {
       clusterState = .forming
-      isFilled = false
     }
-    if !isFilled {
-      members.updateOwn { $0.isFilled = false }
-      refill = Refill(startedAt: monotonic)
-    }
-    liveness[0] = isFilled ? 2 : 1
-    membersChanged()
+    // What a lone node does not have nobody has; others may hold what this process lost.
+    held = isAlone ? .all : SlotSet()
+    liveness[0] = isAlone ? 2 : 1
+    if !isAlone { members.updateOwn { $0.isFilled = false } }
+    formingSince = monotonic
     settingsChanged()
+    membersChanged()
     timers.gossip = monotonic + configuration.timing.gossip
     timers.expiry = monotonic + configuration.timing.expiry
   }
@@ -51,8 +52,18 @@ extension NodeCore {
 
   private mutating func restore(_ saved: SavedState) {
     let records = saved.members.withUnsafeBytes { MemberTable.decode($0) } ?? []
-    for record in records where record.id != configuration.id {
-      _ = members.merge(record, now: wall)
+    for record in records {
+      if record.id == configuration.id {
+        members.updateOwn {
+          $0.status = record.status
+          $0.era = record.era
+          $0.weight = record.weight
+        }
+      } else {
+        var record = record
+        record.health = .alive
+        _ = members.merge(record, now: wall)
+      }
     }
     if let old = saved.settings.withUnsafeBytes({ KeyspaceSettings.decode($0) }) {
       takeSettings(old.registers, old.barriers)
@@ -73,24 +84,7 @@ extension NodeCore {
 
   func peerIndex(_ id: UInt64) -> Int? { peerIndices[id] }
 
-  /// Computes what follows from the members: peers, ring, policies; and keeps them on disk.
-  mutating func membersChanged() {
-    var ringMembers: [RingMember] = []
-    for member in members.joined {
-      guard let index = peerIndex(member.id) ?? addPeer(member.id) else { continue }
-      if index != 0, liveness[index] > 0 { setLiveness(index, member.isFilled ? 2 : 1) }
-      ringMembers.append(
-        RingMember(
-          id: member.id, index: UInt16(index), zone: member.zone, weight: Int(member.weight)))
-    }
-    ring = Ring(ringMembers)
-    ringMemberCount = ringMembers.count
-    routeEpoch += 1
-    resolvePolicies()
-    actions.append(.save(savedState()))
-  }
-
-  private mutating func addPeer(_ id: UInt64) -> Int? {
+  mutating func addPeer(_ id: UInt64) -> Int? {
     guard let index = peers.take() else { return nil }
     peers[index].pointee = Peer()
     peers[index].pointee.id = id
@@ -99,56 +93,28 @@ extension NodeCore {
     return index
   }
 
+  /// Records of another node's table, one or all.
   mutating func takeMembers(_ bytes: UnsafeRawBufferPointer, _ id: LinkID) -> Bool {
-    guard let records = MemberTable.decode(bytes) else {
+    guard let records = MemberTable.decode(bytes), let link = link(id) else {
       statistics.badFrames += 1
       dropLink(id, "malformed members")
       return false
     }
-    let wasAlone = members.joined.count == 1
-    var changed = false
-    var refuted = false
-    for record in records {
-      switch members.merge(record, now: wall) {
-      case .changed: changed = true
-      case .refuted:
-        changed = true
-        refuted = true
-      case .known: break
-      case .refused:
-        log(.warning, "refused a member's record with an impossible incarnation")
-      }
-    }
-    if refuted { log(.warning, "another node had this one's record wrong; it was corrected") }
-    guard changed else { return true }
-    if wasAlone, members.joined.count > 1 { joinedOthers() }
-    membersChanged()
-    announceMembers()
+    guard clusterState != .removed else { return true }
+    let sender = peers[link.pointee.peer].pointee.id
+    let wasAlone = members.count == 1
+    for record in records { swim.take(record, from: sender, monotonic, wall, &swimActions) }
+    if wasAlone, members.count > 1 { metOthers() }
+    runSwim(answering: nil)
     return true
   }
 
-  /// This node was alone and is no more. With nothing in memory it is the newcomer, and does not
-  /// know what it should hold until it has asked.
-  private mutating func joinedOthers() {
-    clusterState = .ok
-    let isEmpty = (0..<table.databases).allSatisfy { table.liveCount(database: $0) == 0 }
-    guard isEmpty, refill == nil else { return }
-    members.updateOwn { $0.isFilled = false }
-    refill = Refill(startedAt: monotonic)
-    setLiveness(0, 1)
-  }
-
-  /// Sends all records to all peers: after a change here.
-  mutating func announceMembers() {
-    scratch.pointee.removeAll()
-    members.encode(to: &scratch.pointee)
-    announce(.members)
-  }
-
-  private mutating func announce(_ kind: FrameKind) {
-    for peer in 1..<max(1, peers.end) {
-      peerOutput(peer)?.pointee.appendGossip(kind, scratch.pointee.readable)
-    }
+  /// This node was alone and is no more. With data it is as good as the others; without any it is a
+  /// newcomer, whatever it called itself.
+  private mutating func metOthers() {
+    let status: MemberStatus = isEmpty ? .joining : .joined
+    guard members.own.status != status, members.own.status.isMember else { return }
+    changeOwn { $0.status = status }
   }
 
   mutating func takeHello(
@@ -167,7 +133,7 @@ extension NodeCore {
       dropLink(id, "it leads to this node itself", level: .debug)
       return false
     }
-    let strangers = peers.count - members.members.count
+    let strangers = strangersLinked()
     let isKnown = peerIndex(hello.node) != nil
     guard isKnown || strangers < Limits.strangers,
       let peer = peerIndex(hello.node) ?? addPeer(hello.node)
@@ -183,7 +149,9 @@ extension NodeCore {
       }
       peers[peer].pointee.outLink = id.index
     } else if link.pointee.isOutgoing, link.pointee.peer != peer {
+      let expected = link.pointee.peer
       dropLink(id, "another node answers at this address")
+      peers[expected].pointee.nextDial = monotonic + configuration.timing.redialMistaken
       return false
     }
     link.pointee.peer = peer
@@ -191,24 +159,66 @@ extension NodeCore {
     if link.pointee.isOutgoing {
       setLiveness(peer, members[hello.node].map { $0.isFilled ? 2 : 1 } ?? 1)
     }
-    sendState(id)
+    introduce(id, to: hello.node)
     return true
   }
 
-  /// Sends all that gossip spreads over one link.
-  private mutating func sendState(_ id: LinkID) {
+  /// Nodes without a record that have a link to this one.
+  private func strangersLinked() -> Int {
+    var strangers: Set<Int> = []
+    for index in 0..<links.end where links[index].pointee.isOpen && links[index].pointee.isReady {
+      let peer = links[index].pointee.peer
+      if peer > 0, members[peers[peer].pointee.id] == nil { strangers.insert(peer) }
+    }
+    return strangers.count
+  }
+
+  /// A peer that dials anew has given its last link up.
+  mutating func dropOlderLinks(from peer: Int, besides id: LinkID) {
+    for index in 0..<links.end where index != id.index && links[index].pointee.isOpen {
+      let other = links[index]
+      guard !other.pointee.isOutgoing, other.pointee.peer == peer, other.pointee.isReady else {
+        continue
+      }
+      dropLink(LinkID(index: index, generation: other.pointee.generation), "there is a newer one")
+    }
+  }
+
+  /// The first words on a link: the own record, and what this node knows of the other; then hashes of
+  /// the rest, so that whole tables are sent only where they differ.
+  private mutating func introduce(_ id: LinkID, to other: UInt64) {
     guard let output = linkOutput(id) else { return }
+    var records = [members.own]
+    // Who has left says so to whoever has not heard it, and nothing else.
+    if clusterState != .removed, let known = members[other] { records.append(known) }
     scratch.pointee.removeAll()
-    members.encode(to: &scratch.pointee)
+    scratch.pointee.append(littleEndian: UInt32(records.count))
+    for record in records { record.encode(to: &scratch.pointee) }
     output.pointee.appendGossip(.members, scratch.pointee.readable)
+    if clusterState == .removed { return }
     scratch.pointee.removeAll()
     settings.encode(to: &scratch.pointee)
     output.pointee.appendGossip(.settings, scratch.pointee.readable)
+    sendDigest(output)
+  }
+
+  /// Sends all that gossip spreads over one link, as far as the budget for whole tables goes.
+  private mutating func sendState(_ id: LinkID) {
+    guard tableBudget > 0, let output = linkOutput(id) else { return }
+    scratch.pointee.removeAll()
+    members.encode(to: &scratch.pointee)
+    output.pointee.appendGossip(.members, scratch.pointee.readable)
+    tableBudget -= scratch.pointee.count
+    scratch.pointee.removeAll()
+    settings.encode(to: &scratch.pointee)
+    output.pointee.appendGossip(.settings, scratch.pointee.readable)
+    tableBudget -= scratch.pointee.count
   }
 
   mutating func takeDigest(
     _ memberDigest: UInt64, _ settingDigest: UInt64, _ stamp: Stamp, _ id: LinkID
   ) {
+    guard clusterState != .removed else { return }
     _ = clock.observe(stamp, wallMilliseconds: wall, maximumSkew: maximumSkew)
     if memberDigest != members.digest || settingDigest != settings.digest { sendState(id) }
   }
@@ -254,6 +264,9 @@ extension NodeCore {
 
   mutating func settingsChanged() {
     resolvePolicies()
+    sourceSlots = [:]
+    replant()
+    if tracked != nil { trackSlots(newOnesAreHeld: true) }
     routeEpoch += 1
     actions.append(.save(savedState()))
   }
@@ -261,12 +274,15 @@ extension NodeCore {
   mutating func announceSettings() {
     scratch.pointee.removeAll()
     settings.encode(to: &scratch.pointee)
-    announce(.settings)
+    for peer in 1..<max(1, peers.end) {
+      peerOutput(peer)?.pointee.appendGossip(.settings, scratch.pointee.readable)
+    }
   }
 
   /// Drops what a flush has covered. All of a database at once when nothing in it is newer.
   mutating func applyBarrier(_ database: Int) {
     let barrier = settings.barriers[database]
+    hints.flush(database: database, upTo: barrier)
     var sets: [[UInt8]] = []
     for slot in 0..<Slot.count where table.totalCount(database: database, slot: slot) > 0 {
       table.sweep(database: database, slot: slot) { walked in
@@ -285,7 +301,9 @@ extension NodeCore {
             .flatMap({ SiblingSet($0) })
         else { return }
         set.removeSiblings(upTo: barrier)
-        _ = table.store(siblings: set, database: database, slot: slot, hash: hash, key: key)
+        _ = table.store(
+          siblings: set, database: database, slot: slot, hash: hash, key: key,
+          tree: policies[keyspaceMap.index(for: key)].tree)
       }
     }
   }
@@ -294,28 +312,40 @@ extension NodeCore {
 
   /// Dials the members and seeds to which there is no link.
   mutating func dialMissing() {
-    for member in members.joined where member.id != configuration.id {
+    guard clusterState != .removed || !seedLinks.isEmpty else { return }
+    for member in members.members where member.id != configuration.id {
       guard let peer = peerIndex(member.id), peers[peer].pointee.outLink < 0,
-        peers[peer].pointee.nextDial <= monotonic
+        peers[peer].pointee.nextDial <= monotonic, clusterState != .removed
       else { continue }
       dial(Endpoint(host: member.host, port: member.peerPort), peer: peer)
+      if member.health == .dead {
+        peers[peer].pointee.nextDial = monotonic + configuration.timing.redialDead
+      }
     }
     for (endpoint, due) in seedLinks.sorted(by: { $0.key.sortKey < $1.key.sortKey })
     where due <= monotonic {
       seedLinks[endpoint] = .max
       dial(endpoint, peer: -1)
     }
-    let hasWaited = monotonic - startedAt.monotonicMicroseconds > configuration.timing.seedGrace
-    if clusterState == .forming, hasWaited, members.joined.count == 1 {
+    let hasWaited = monotonic - formingSince > configuration.timing.seedGrace
+    if clusterState == .forming, hasWaited, members.count == 1 {
       log(.warning, "no seed answers; this node starts a cluster of its own")
       clusterState = .ok
+      changeOwn { $0.status = .joined }
+      applyRecords()
     }
   }
 
   mutating func checkLinks() {
+    for link in goneLinks { dropLink(link, "that node is out of the cluster") }
+    goneLinks.removeAll()
+    // A process that was stopped itself does not know who was silent meanwhile.
+    let hasSlept = monotonic - linksCheckedAt > configuration.timing.linkDeadAfter / 2
+    linksCheckedAt = monotonic
     for index in 0..<links.end where links[index].pointee.isOpen {
       let link = links[index]
       let id = LinkID(index: index, generation: link.pointee.generation)
+      if hasSlept { link.pointee.health.heard() }
       let verdict = link.pointee.health.verdict(
         at: monotonic, pingInterval: configuration.timing.pingInterval,
         deadAfter: configuration.timing.linkDeadAfter)
@@ -329,15 +359,22 @@ extension NodeCore {
 
   /// Tells one peer, by chance, what this node knows, in three hashes.
   mutating func gossip() {
+    let budget = Limits.tableBytesPerSecond
+    tableBudget = min(
+      budget, tableBudget + budget * Int(configuration.timing.gossip) / 1_000_000)
+    guard clusterState != .removed else { return }
     let alive = (1..<max(1, peers.end)).filter { liveness[$0] > 0 }
     guard !alive.isEmpty else { return }
     var peer = alive[generator.below(alive.count)]
     if sabotaged(.hashOrder), let first = Set(alive.map { "\($0)" }).first {
       peer = Int(first) ?? peer
     }
+    if let output = peerOutput(peer) { sendDigest(output) }
+  }
+
+  private mutating func sendDigest(_ output: UnsafeMutablePointer<ByteBuffer>) {
     let stamp = clock.next(wallMilliseconds: wall)
-    peerOutput(peer)?.pointee.appendDigest(
-      members: members.digest, settings: settings.digest, clock: stamp)
+    output.pointee.appendDigest(members: members.digest, settings: settings.digest, clock: stamp)
   }
 }
 

@@ -14,12 +14,7 @@ extension NodeCore {
     case .client, .command, .config, .cluster, .memory, .object:
       return executeContainer(index, handler)
     case .mget, .mset, .msetnx, .keys, .scan, .randomkey, .dbsize, .flushdb, .flushall, .wait:
-      guard clusterState == .ok else {
-        countError("CLUSTERDOWN")
-        return replyNow(index) {
-          $0.pointee.appendError("CLUSTERDOWN The node has not met its cluster yet")
-        }
-      }
+      guard clusterState == .ok else { return refuseWhileForming(index) }
       return executeOnData(index, handler)
     default:
       return executeOnConnection(index, handler)

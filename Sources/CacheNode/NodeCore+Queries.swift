@@ -94,6 +94,7 @@ extension NodeCore {
   private mutating func setBarrier(_ stamp: Stamp, _ database: Int, coversAll: Bool) {
     for each in 0..<table.databases where database == 255 || database == each {
       guard settings.merge(barrier: stamp, database: each) else { continue }
+      hints.flush(database: each, upTo: stamp)
       if coversAll { table.removeAll(database: each) } else { applyBarrier(each) }
     }
     actions.append(.save(savedState()))
@@ -120,15 +121,23 @@ extension NodeCore {
   // MARK: Answers
 
   mutating func takeAnswer(_ id: RequestID, _ bytes: UnsafeRawBufferPointer, from peer: Int) {
-    if id == Refill.request {
-      takeTransfer(bytes, from: peer)
-      return
-    }
+    // Operations have a generation above 0: below, an answer belongs to background work.
+    if id.rawValue < 0x1_0000 { return takeBackgroundAnswer(id, bytes, from: peer) }
     guard let operation = operation(id), operation.pointee.kind == .query,
       operation.pointee.target == peer, !operation.pointee.isDone
     else { return }
     operation.pointee.reply.pointee.append(bytes)
     deliver(operation.pointee.index)
+  }
+
+  private mutating func takeBackgroundAnswer(
+    _ id: RequestID, _ bytes: UnsafeRawBufferPointer, from peer: Int
+  ) {
+    switch id.rawValue {
+    case NodeCore.hintRequest(peer).rawValue: takeHintsAnswer(bytes, from: peer)
+    case 0..<UInt32(Exchange.places): takeExchange(Int(id.rawValue), bytes, from: peer)
+    default: break
+    }
   }
 
   /// All nodes have answered.
@@ -155,6 +164,8 @@ extension NodeCore {
       reply.pointee.appendOK()
     case .scan:
       return advanceScan(parent, gather)
+    case .preferenceList: finishPreferenceList(gather, reply, operation.pointee.resp)
+    case .transfers: finishTransfers(gather, reply, operation.pointee.resp)
     case .array, .sum, .allOK, .noneExists:
       invariant(false, "parts of a command are no answers to queries")
     }
@@ -254,7 +265,15 @@ extension NodeCore {
       guard parameters.count >= NodeCore.bitmapBytes else { return nil }
       return answerOverSlots(kind, database, parameters)
     case .scan: return answerScan(database, parameters)
-    case .transfer: return answerTransfer(parameters, asker: asker)
+    case .compare: return answerCompare(parameters, asker: asker)
+    case .branch: return answerBranch(database, parameters)
+    case .want: return answerWant(database, parameters)
+    case .compared: return answerCompared(parameters, asker: asker)
+    case .hints: return answerHints(parameters)
+    case .handover: return answerHandover(parameters, asker: asker)
+    case .taken: return answerTaken(parameters, asker: asker)
+    case .version: return answerVersion(database, parameters)
+    case .progress: return answerProgress()
     case .slotCount, .slotKeys:
       guard let slot = parameters.integer(0, as: UInt16.self), slot < Slot.count,
         let count = parameters.integer(2, as: UInt32.self)

@@ -11,7 +11,7 @@ extension NodeCore {
   // MARK: Taking and giving back
 
   mutating func takeOperation(_ kind: OperationKind, _ origin: Origin) -> Int? {
-    guard let index = operations.take() else { return nil }
+    guard let index = operations.take() ?? reclaim() else { return nil }
     let operation = operations[index]
     operation.pointee.reset(kind)
     operation.pointee.origin = origin
@@ -19,6 +19,19 @@ extension NodeCore {
     deadlines.append(
       due: operation.pointee.deadline, index: index, generation: operation.pointee.generation)
     return index
+  }
+
+  /// A place of an operation that has its quorum and only waits for the answers of stragglers: one
+  /// slow owner must not hold up whoever does not need it.
+  private mutating func reclaim() -> Int? {
+    for index in 0..<operations.end {
+      let operation = operations[index]
+      guard operation.pointee.isTaken, operation.pointee.isDone,
+        operation.pointee.kind == .read || operation.pointee.kind == .write
+      else { continue }
+      if case .none = operation.pointee.origin { end(index) }
+    }
+    return operations.take()
   }
 
   /// The operation that an answer belongs to; nil when it is over.
@@ -49,6 +62,7 @@ extension NodeCore {
     let operation = operations[index]
     guard operation.pointee.isTaken else { return }
     operation.pointee.isTaken = false
+    if !foreign.isEmpty { foreign[index] = nil }
     operation.pointee.gather = nil
     operation.pointee.request.shrink(keeping: Limits.idleBufferBytes)
     operation.pointee.reply.pointee.removeAll()
@@ -64,10 +78,11 @@ extension NodeCore {
     let policy = policies + call.policy
     if !locks.isEmpty, locks[call.hash] != nil { return true }
     if call.access != .read, pendingReads[readBucket(call.hash)] > 0 { return true }
+    if _slowPath(isChanging || !held.contains(call.slot)) { return true }
     switch call.access {
-    case .read: return policy.pointee.read > 1 || liveness[0] != 2
+    case .read: return policy.pointee.read > 1
     case .blind: return policy.pointee.write > 1
-    default: return policy.pointee.read > 1 || policy.pointee.write > 1 || liveness[0] != 2
+    default: return policy.pointee.read > 1 || policy.pointee.write > 1
     }
   }
 
@@ -91,6 +106,8 @@ extension NodeCore {
         output.pointee.appendWrite(
           RequestID(rawValue: 0), database: call.database, key: key, object: object,
           wantsAnswer: false)
+      } else if liveness[peer] == 0 {
+        object.encoded().withUnsafeBytes { _ = keepHint(for: peer, call.database, key, $0) }
       }
     }
   }
@@ -169,7 +186,7 @@ extension NodeCore {
     return nil
   }
 
-  private func describe(_ operation: UnsafeMutablePointer<Operation>, _ call: KeyCall) {
+  private mutating func describe(_ operation: UnsafeMutablePointer<Operation>, _ call: KeyCall) {
     operation.pointee.handler = call.handler
     operation.pointee.database = call.database
     operation.pointee.resp = call.resp
@@ -177,9 +194,34 @@ extension NodeCore {
     operation.pointee.hash = call.hash
     operation.pointee.write = policies[call.policy].write
     operation.pointee.read = policies[call.policy].read
-    operation.pointee.ownerCount = policies[call.policy].copies
-    for rank in 0..<policies[call.policy].copies {
-      operation.pointee.owners[rank] = ring.owner(Slot(call.slot), rank: rank)
+    let copies = policies[call.policy].copies
+    operation.pointee.ownerCount = copies
+    operation.pointee.ringCount = copies
+    operation.pointee.planID = plan.targetID
+    operation.pointee.isSloppy = policies[call.policy].isSloppy
+    var isSomeoneAway = false
+    for rank in 0..<copies {
+      let owner = ring.owner(Slot(call.slot), rank: rank)
+      operation.pointee.owners[rank] = owner
+      if liveness[Int(owner)] == 0 { isSomeoneAway = true }
+    }
+    if _slowPath(isChanging) { describeOthers(operation, call) }
+    if _slowPath(isSomeoneAway), operation.pointee.isSloppy { substitute(operation) }
+  }
+
+  /// The owners that the other ring gives.
+  private func describeOthers(_ operation: UnsafeMutablePointer<Operation>, _ call: KeyCall) {
+    if sabotaged(.oneRing) { return }
+    operation.pointee.otherWrite = policies[call.policy].otherWrite
+    for rank in 0..<min(policies[call.policy].otherCopies, shadow.copies) {
+      let owner = shadow.owner(Slot(call.slot), rank: rank)
+      if let known = operation.pointee.rank(of: Int(owner)) {
+        operation.pointee.others.insert(known)
+      } else {
+        operation.pointee.owners[operation.pointee.ownerCount] = owner
+        operation.pointee.others.insert(operation.pointee.ownerCount)
+        operation.pointee.ownerCount += 1
+      }
     }
   }
 
@@ -240,8 +282,7 @@ extension NodeCore {
     let operation = operations[index]
     statistics.quorumReads &+= 1
     let key = words.pointee[call.keyIndex]
-    let object = table.object(
-      database: call.database, slot: call.slot, hash: call.hash, key: key)
+    let object = ownObject(call.database, call.slot, call.hash, key)
     countHit(object)
     // The reply of what is here; an owner that has a newer object makes another one.
     _ = evaluator(words, operation.pointee.reply, call).run(call.handler, object)
@@ -268,8 +309,9 @@ extension NodeCore {
     operation.pointee.quorum = Quorum(needed: operation.pointee.read)
     if let rank = operation.pointee.rank(of: 0) {
       operation.pointee.asked.insert(rank)
-      // A node that lost its memory may have got back an old version: it does not vote.
-      if liveness[0] == 2 { _ = operation.pointee.quorum.answer(rank) }
+      if isVoting(operation, rank, hasObject: object != nil) {
+        _ = operation.pointee.quorum.answer(rank)
+      }
     }
     askOwners(index, atLeast: 0)
     operation.pointee.hedgeAt = monotonic + configuration.timing.hedge
@@ -278,12 +320,22 @@ extension NodeCore {
     decideRead(index, operation.pointee.quorum.verdict)
   }
 
+  /// Whether the own copy counts. A node that lost its memory may have got back an old version; a
+  /// stand-in knows only what it keeps.
+  private func isVoting(
+    _ operation: UnsafeMutablePointer<Operation>, _ rank: Int, hasObject: Bool
+  ) -> Bool {
+    guard rank < operation.pointee.ringCount else { return false }
+    if operation.pointee.standIns.contains(rank) { return hasObject }
+    return sabotaged(.emptyVotes) || held.contains(operation.pointee.slot)
+  }
+
   /// Asks owners that have not been asked until R can be met, and at least `extra` of them.
   private mutating func askOwners(_ index: Int, atLeast extra: Int) {
     let operation = operations[index]
     var extra = extra
     for wanted in [UInt8(2), 1] {
-      for rank in 0..<operation.pointee.ownerCount {
+      for rank in 0..<operation.pointee.ringCount {
         let quorum = operation.pointee.quorum
         let expected = quorum.answered.count + quorum.outstanding.count
         guard expected < quorum.needed || extra > 0 else { return }
@@ -309,11 +361,11 @@ extension NodeCore {
   }
 
   private func digestHere(_ operation: UnsafeMutablePointer<Operation>) -> UInt64 {
-    guard table.siblingSets > 0 else { return 0 }
+    guard table.siblingSets > 0 || hints.count > 0 else { return 0 }
     return digest(
-      table.object(
-        database: operation.pointee.database, slot: operation.pointee.slot,
-        hash: operation.pointee.hash, key: operation.pointee.key))
+      ownObject(
+        operation.pointee.database, operation.pointee.slot, operation.pointee.hash,
+        operation.pointee.key))
   }
 
   @inline(__always)
@@ -346,10 +398,14 @@ extension NodeCore {
   ) {
     guard let rank = operation.pointee.rank(of: peer) else { return }
     let index = operation.pointee.index
-    let outcome = merge(
-      database: operation.pointee.database, slot: operation.pointee.slot,
-      hash: operation.pointee.hash, key: operation.pointee.key, incoming: incoming)
-    if outcome == .changed { statistics.readRepairs &+= 1 }
+    if isTracked(operation.pointee.slot) {
+      let outcome = merge(
+        database: operation.pointee.database, slot: operation.pointee.slot,
+        hash: operation.pointee.hash, key: operation.pointee.key, incoming: incoming)
+      if outcome == .changed { statistics.readRepairs &+= 1 }
+    } else {
+      noteForeign(operation, incoming)
+    }
     if incoming.version > operation.pointee.version || incoming.isSiblings {
       // Whoever answered before holds less. The own copy has just been brought up to date.
       operation.pointee.stale.bits |= operation.pointee.quorum.answered.bits
@@ -365,17 +421,45 @@ extension NodeCore {
     decideRead(index, operation.pointee.quorum.answer(rank))
   }
 
+  /// A coordinator that owns no copy joins the answers beside its table.
+  private mutating func noteForeign(
+    _ operation: UnsafeMutablePointer<Operation>, _ incoming: ObjectView
+  ) {
+    let index = operation.pointee.index
+    let joined = foreign[index].flatMap { known in
+      known.withUnsafeBytes { raw in
+        ObjectView.decode(raw).flatMap { ObjectView.join($0, incoming)?.bytes }
+      }
+    }
+    if foreign[index] == nil,
+      let own = ownObject(
+        operation.pointee.database, operation.pointee.slot, operation.pointee.hash,
+        operation.pointee.key)
+    {
+      foreign[index] = ObjectView.join(own, incoming)?.bytes
+    } else {
+      foreign[index] = joined ?? incoming.encoded()
+    }
+  }
+
   private mutating func showNewer(
     _ operation: UnsafeMutablePointer<Operation>, _ incoming: ObjectView
   ) {
     let call = call(of: operation, .read)
     operation.pointee.reply.pointee.removeAll()
     var shown: ObjectView? = incoming
+    if call.handler != .get { restoreRequest(operation) }
+    if let joined = foreign[operation.pointee.index] {
+      joined.withUnsafeBytes { raw in
+        _ = evaluator(savedArguments, operation.pointee.reply, call).run(
+          call.handler, ObjectView.decode(raw))
+      }
+      return
+    }
     if incoming.isSiblings {
       shown = table.object(
         database: call.database, slot: call.slot, hash: call.hash, key: operation.pointee.key)
     }
-    if call.handler != .get { restoreRequest(operation) }
     _ = evaluator(savedArguments, operation.pointee.reply, call).run(call.handler, shown)
   }
 
@@ -410,7 +494,8 @@ extension NodeCore {
         database: operation.pointee.database, slot: operation.pointee.slot,
         hash: operation.pointee.hash, key: operation.pointee.key)
     else { return }
-    for rank in 0..<operation.pointee.ownerCount where stale.contains(rank) {
+    for rank in 0..<operation.pointee.ringCount
+    where stale.contains(rank) && !operation.pointee.standIns.contains(rank) {
       let peer = Int(operation.pointee.owners[rank])
       guard peer != 0, let output = peerOutput(peer) else { continue }
       statistics.readRepairs &+= 1
@@ -440,6 +525,7 @@ extension NodeCore {
     guard canReach(operation, policies[call.policy].write) else { return refuse(index) }
     let key = words.pointee[call.keyIndex]
     keepKey(operation, key)
+    if _slowPath(!isTracked(call.slot)) { return beginForeignWrite(index, call, words) }
     if let version = evaluateAndPut(call, words, key, operation.pointee.reply) {
       operation.pointee.version = version
       spread(index)
@@ -448,10 +534,25 @@ extension NodeCore {
     }
   }
 
+  /// A write that this node coordinates without owning the slot.
+  private mutating func beginForeignWrite(
+    _ index: Int, _ call: KeyCall, _ words: UnsafeMutablePointer<ArgumentList>
+  ) {
+    let operation = operations[index]
+    let version = writeAsStandIn(index, call, operation.pointee.key) { core in
+      core.evaluateAndPut(call, words, operation.pointee.key, operation.pointee.reply)
+    }
+    guard let version else { return deliver(index) }
+    operation.pointee.version = version
+    operation.pointee.kind = .write
+    statistics.quorumWrites &+= 1
+    sendSpread(index)
+  }
+
   /// Whether that many owners, this node included, are alive.
   private func canReach(_ operation: UnsafeMutablePointer<Operation>, _ needed: Int) -> Bool {
     var alive = 0
-    for rank in 0..<operation.pointee.ownerCount
+    for rank in 0..<operation.pointee.ringCount
     where liveness[Int(operation.pointee.owners[rank])] > 0 {
       alive += 1
     }
@@ -463,6 +564,8 @@ extension NodeCore {
     let operation = operations[index]
     statistics.quorumWrites &+= 1
     operation.pointee.kind = .write
+    // The slot may have gone to others since the operation began.
+    if _slowPath(!isTracked(operation.pointee.slot)) { mayHoldLeftovers = true }
     // The object stays with the operation: it may have to go out once more, and by then another
     // node's write may lie in the table.
     operation.pointee.request.truncate(to: operation.pointee.keyLength)
@@ -479,14 +582,27 @@ extension NodeCore {
   private mutating func sendSpread(_ index: Int) {
     let operation = operations[index]
     let needed = operation.pointee.write - (sabotaged(.earlyAnswer) ? 1 : 0)
-    operation.pointee.quorum = Quorum(needed: needed)
+    operation.pointee.quorum =
+      _fastPath(operation.pointee.otherWrite == 0)
+      ? Quorum(needed: needed)
+      : Quorum(
+        needed: needed, of: OwnerSet(first: operation.pointee.ringCount),
+        and: operation.pointee.otherWrite, of: operation.pointee.others)
     let object = operation.pointee.object
     if object.count > 0 {
       var echo: LinkID?
       if case .link(let link, _) = operation.pointee.origin { echo = link }
       for rank in 0..<operation.pointee.ownerCount {
         let peer = Int(operation.pointee.owners[rank])
-        guard peer != 0, let output = writeOutput(peer, echo: echo) else { continue }
+        if _slowPath(operation.pointee.standIns.contains(rank)) {
+          sendHint(operation, home: Int(operation.pointee.homes[rank]), to: peer, rank: rank)
+          continue
+        }
+        guard peer != 0 else { continue }
+        guard let output = writeOutput(peer, echo: echo) else {
+          replaceOwner(index, rank)
+          continue
+        }
         operation.pointee.quorum.ask(rank)
         output.pointee.appendWrite(
           operation.pointee.requestID, database: operation.pointee.database,
@@ -494,8 +610,11 @@ extension NodeCore {
       }
     }
     let own = operation.pointee.rank(of: 0)
+    let counts = own.map { !operation.pointee.standIns.contains($0) } ?? false
     decideWrite(
-      index, own.map { operation.pointee.quorum.answer($0) } ?? operation.pointee.quorum.verdict)
+      index,
+      counts
+        ? operation.pointee.quorum.answer(own ?? 0) : operation.pointee.quorum.verdict)
   }
 
   mutating func answeredWritten(
@@ -525,7 +644,7 @@ extension NodeCore {
     let held = table.object(
       database: operation.pointee.database, slot: operation.pointee.slot,
       hash: operation.pointee.hash, key: operation.pointee.key)
-    if let held, held.version > saved.version, held.version.actor == actor { return false }
+    if let held, held.version > saved.version, held.version.actor == writer { return false }
     operation.pointee.restamps += 1
     operation.pointee.version = nextVersion()
     var object = saved
@@ -535,9 +654,11 @@ extension NodeCore {
     operation.pointee.request.truncate(to: operation.pointee.keyLength)
     operation.pointee.request.append(scratch.pointee.readable)
     guard let fresh = ObjectView.decode(operation.pointee.object) else { return false }
-    _ = merge(
-      database: operation.pointee.database, slot: operation.pointee.slot,
-      hash: operation.pointee.hash, key: operation.pointee.key, incoming: fresh)
+    if isTracked(operation.pointee.slot) {
+      _ = merge(
+        database: operation.pointee.database, slot: operation.pointee.slot,
+        hash: operation.pointee.hash, key: operation.pointee.key, incoming: fresh)
+    }
     // Answers to the first round could be taken for the second's: it gets another id.
     operation.pointee.generation &+= operation.pointee.generation == .max ? 2 : 1
     deadlines.append(
@@ -572,8 +693,7 @@ extension NodeCore {
     guard canReach(operation, policies[call.policy].write) else { return refuse(index) }
     saveRequest(operation, words)
     let key = operation.pointee.key
-    let object = table.object(
-      database: call.database, slot: call.slot, hash: call.hash, key: key)
+    let object = ownObject(call.database, call.slot, call.hash, key)
     if !operation.pointee.ignoresLocks {
       locks[call.hash] = [index]
       operation.pointee.holdsLock = true
@@ -588,7 +708,10 @@ extension NodeCore {
     restoreRequest(operation)
     let call = call(of: operation, .modify)
     operation.pointee.hasWritten = true
-    let isWritable = canReach(operation, operation.pointee.write)
+    // A slot that went to others meanwhile is no base for a write: what this node wrote there before
+    // may be gone from here.
+    let isWritable =
+      canReach(operation, operation.pointee.write) && isTracked(operation.pointee.slot)
     guard isWritable else {
       unlock(index)
       return refuse(index)
@@ -779,9 +902,10 @@ extension NodeCore {
         guard let rank = operation.pointee.rank(of: peer),
           operation.pointee.quorum.outstanding.contains(rank)
         else { continue }
-        let verdict = operation.pointee.quorum.giveUp(rank)
+        _ = operation.pointee.quorum.giveUp(rank)
         if operation.pointee.kind == .write {
-          decideWrite(index, verdict)
+          replaceOwner(index, rank)
+          decideWrite(index, operation.pointee.quorum.verdict)
         } else {
           if !operation.pointee.isDone { askOwners(index, atLeast: 0) }
           decideRead(index, operation.pointee.quorum.verdict)

@@ -22,13 +22,24 @@ extension NodeCore {
       timers.tick = monotonic + NodeCore.tickInterval
       checkLinks()
       dialMissing()
-      stepRefill()
+      considerFounding()
+      fillBudgets()
+      stepFill()
+      stepHints()
+      stepAntiEntropy()
+      if isChanging { advanceChange() }
+      stepLeftovers()
       sampler.sample(statistics.commands, at: monotonic)
       peakBytes = max(peakBytes, table.bytes)
     }
+    stepSwim()
+    applyRecords()
     if monotonic >= timers.gossip {
       timers.gossip = monotonic + configuration.timing.gossip
       gossip()
+      noteSettled()
+      advanceChange()
+      applyRecords()
     }
     if monotonic >= timers.expiry {
       timers.expiry = monotonic + configuration.timing.expiry
@@ -43,13 +54,14 @@ extension NodeCore {
     if !resuming.isEmpty { return monotonic }
     var due = min(timers.gossip, timers.expiry)
     if !isAlone || !seedLinks.isEmpty || links.count > 0 { due = min(due, timers.tick) }
+    if clusterState != .removed { due = min(due, swim.nextDue) }
     return min(due, deadlines.nextDue, hedges.nextDue)
   }
 
   // MARK: Expiry
 
-  /// One step of the active cycle: objects whose deadline passed give their memory back. With one
-  /// copy they go; with more their version stays as a tombstone, so that a stale copy of an older
+  /// One step of the active cycle: objects whose deadline passed give their memory back. On a
+  /// node alone they go; else their version stays as a tombstone, so that a stale copy of an older
   /// value can't come back.
   private mutating func expireDue() {
     var left = NodeCore.expiryBatch
@@ -68,7 +80,7 @@ extension NodeCore {
   private mutating func expire(_ database: Int, _ slot: Int, _ key: [UInt8]) {
     key.withUnsafeBytes { key in
       let hash = table.hash(key)
-      if policies[keyspaceMap.index(for: key)].copies == 1 {
+      if isAlone {
         statistics.expired += 1
         table.remove(database: database, slot: slot, hash: hash, key: key)
         return
@@ -81,32 +93,35 @@ extension NodeCore {
         // All of them are dead: what the set has seen stays.
         guard var set = SiblingSet(object) else { return }
         set.removeSiblings(upTo: Stamp(rawValue: .max))
-        _ = table.store(siblings: set, database: database, slot: slot, hash: hash, key: key)
+        _ = table.store(
+          siblings: set, database: database, slot: slot, hash: hash, key: key,
+          tree: policies[keyspaceMap.index(for: key)].tree)
         return
       }
       _ = table.write(
         database: database, slot: slot, hash: hash, key: key, version: object.version,
-        deadline: object.deadline, flags: .tombstone, valueLength: 0)
+        deadline: object.deadline, flags: .tombstone, valueLength: 0,
+        tree: policies[keyspaceMap.index(for: key)].tree)
     }
   }
 
-  /// One step over the slots: tombstones older than `tombstone-ttl` go.
+  /// One step over the slots: tombstones that are settled go, and those older than `tombstone-ttl`.
   private mutating func reapTombstones() {
-    let age = UInt64(parameters.number("tombstone-ttl")) * 1000
     for database in 0..<table.databases where table.tombstoneCount(database: database) > 0 {
       for step in 0..<NodeCore.expirySlots {
         let slot = (timers.reapSlot + step) % Slot.count
         let total = table.totalCount(database: database, slot: slot)
         guard total > table.liveCount(database: database, slot: slot) else { continue }
-        var reaped = 0
-        let now = wall
-        table.sweep(database: database, slot: slot) { walked in
-          let since = max(walked.object.version.stamp.milliseconds, walked.object.deadline)
-          guard walked.object.isTombstone, since <= now, now - since >= age else { return .keep }
-          reaped += 1
-          return .remove
+        var doomed: [[UInt8]] = []
+        _ = table.walk(database: database, slot: slot, from: .start, count: .max) { walked in
+          if isReapable(walked.object) { doomed.append(Array(walked.key)) }
         }
-        statistics.tombstonesReaped += reaped
+        statistics.tombstonesReaped += doomed.count
+        for key in doomed {
+          key.withUnsafeBytes {
+            _ = table.remove(database: database, slot: slot, hash: table.hash($0), key: $0)
+          }
+        }
       }
     }
     timers.reapSlot = (timers.reapSlot + NodeCore.expirySlots) % Slot.count
@@ -141,10 +156,9 @@ extension NodeCore {
         }
       }
     }
-    return result.sorted { ($0.database, $0.key.hexText) < ($1.database, $1.key.hexText) }
+    return result.sorted {
+      $0.database == $1.database
+        ? $0.key.lexicographicallyPrecedes($1.key) : $0.database < $1.database
+    }
   }
-}
-
-extension [UInt8] {
-  fileprivate var hexText: String { map { String(UInt16($0) + 256, radix: 16) }.joined() }
 }

@@ -10,7 +10,7 @@ extension NodeCore {
   /// Stamps a mutation and merges it into the own copy. Returns the version; nil when the table
   /// refuses it.
   ///
-  /// With one copy in all nothing needs a tombstone: there is no other copy to bring the key back.
+  /// On a node alone nothing needs a tombstone: there is no other copy to bring the key back.
   @inline(__always)
   @discardableResult
   mutating func put(_ call: KeyCall, _ key: UnsafeRawBufferPointer, _ mutation: Mutation)
@@ -34,7 +34,8 @@ extension NodeCore {
       guard
         let place = table.write(
           database: call.database, slot: call.slot, hash: call.hash, key: key, version: version,
-          deadline: deadline, flags: .none, valueLength: bytes.count)
+          deadline: deadline, flags: .none, valueLength: bytes.count,
+          tree: policies[call.policy].tree)
       else { return nil }
       if bytes.count > 0 {
         place.copyMemory(from: bytes.baseAddress.unsafelyUnwrapped, byteCount: bytes.count)
@@ -78,7 +79,8 @@ extension NodeCore {
     guard
       let place = table.write(
         database: call.database, slot: call.slot, hash: call.hash, key: key, version: version,
-        deadline: deadline, flags: .none, valueLength: size, keeping: keeping)
+        deadline: deadline, flags: .none, valueLength: size, keeping: keeping,
+        tree: policies[call.policy].tree)
     else { return nil }
     if offset > keeping {
       (place + keeping).initializeMemory(as: UInt8.self, repeating: 0, count: offset - keeping)
@@ -92,13 +94,13 @@ extension NodeCore {
   private mutating func delete(
     _ call: KeyCall, _ key: UnsafeRawBufferPointer, _ version: Version
   ) -> Version? {
-    if policies[call.policy].copies == 1 {
+    if isAlone {
       table.remove(database: call.database, slot: call.slot, hash: call.hash, key: key)
       return version
     }
     let done = table.write(
       database: call.database, slot: call.slot, hash: call.hash, key: key, version: version,
-      deadline: 0, flags: .tombstone, valueLength: 0)
+      deadline: 0, flags: .tombstone, valueLength: 0, tree: policies[call.policy].tree)
     return done == nil ? nil : version
   }
 
@@ -150,19 +152,22 @@ extension NodeCore {
     _ deadline: UInt64, replacing covered: CausalContext
   ) -> Version? {
     var set = stored
+    let covered = sabotaged(.ignoredContext) ? CausalContext() : covered
     let version = nextVersion()
     let sibling = value.map { Sibling(version: version, deadline: deadline, value: $0) }
     set.write(sibling, dot: version, replacing: covered)
+    if set.siblings.count > max(1, stored.siblings.count) { statistics.conflicts += 1 }
     if set.siblings.count > Limits.siblings {
       set.merge(SiblingSet())
       noteResolved()
     }
-    if set.siblings.isEmpty, policies[call.policy].copies == 1 {
+    if set.siblings.isEmpty, isAlone {
       table.remove(database: call.database, slot: call.slot, hash: call.hash, key: key)
       return version
     }
     let done = table.store(
-      siblings: set, database: call.database, slot: call.slot, hash: call.hash, key: key)
+      siblings: set, database: call.database, slot: call.slot, hash: call.hash, key: key,
+      tree: policies[call.policy].tree)
     return done ? version : nil
   }
 
@@ -253,7 +258,9 @@ extension NodeCore {
     if call.handler == .vdel {
       let removed = set.siblings.filter { context.covers($0) }.count
       reply.pointee.appendInteger(removed)
-      return removed == 0 ? nil : write(call, key, set, nil, 0, replacing: context)
+      // Siblings that it covers may live elsewhere: what was seen is kept, as a deletion.
+      if removed == 0, set.context.includes(context) { return nil }
+      return write(call, key, set, nil, 0, replacing: context)
     }
     guard let deadline = contextualDeadline(call, words, stored, place, reply) else { return nil }
     let value = Array(words.pointee[2])
@@ -322,6 +329,7 @@ extension NodeCore {
       statistics.refusedStamps += 1
       return .refused
     }
+    if _slowPath(!isTracked(slot)) { mayHoldLeftovers = true }
     if _slowPath(incoming.version.stamp <= settings.barriers[database]) {
       return .superseded(Version(stamp: settings.barriers[database], actor: actor))
     }
@@ -331,7 +339,7 @@ extension NodeCore {
     var resolved = false
     let outcome = table.merge(
       database: database, slot: slot, hash: hash, key: key, incoming: incoming,
-      resolved: &resolved)
+      tree: policies[keyspaceMap.index(for: key)].tree, resolved: &resolved)
     if resolved { noteResolved() }
     if case .superseded = outcome { statistics.discarded += 1 }
     return outcome
@@ -363,6 +371,6 @@ extension NodeCore {
     var resolved = false
     return table.merge(
       database: database, slot: slot, hash: hash, key: key, incoming: incoming,
-      resolved: &resolved)
+      tree: policies[keyspaceMap.index(for: key)].tree, resolved: &resolved)
   }
 }

@@ -7,6 +7,7 @@ import PeerProtocol
 import Placement
 import Primitives
 import RESP
+import Repair
 import Storage
 
 /// A keyspace's policy with the words resolved for the present number of members.
@@ -17,6 +18,13 @@ struct ResolvedPolicy {
   var conflict = ConflictRule.lww
   var blindWrite = BlindWrite.overwrite
   var ttl: UInt64 = 0
+  /// May fallbacks count toward W?
+  var isSloppy = true
+  /// While the ring changes: copies and W in the other ring.
+  var otherCopies = 1
+  var otherWrite = 1
+  /// The hash tree in which the keyspace's objects count: n as it was set.
+  var tree = 1
   /// One copy, here, and no answer to wait for: nothing but this node takes part.
   var isLocal = false
 }
@@ -26,6 +34,8 @@ enum ClusterState: Equatable {
   case ok
   /// Seeds are given and none has answered yet.
   case forming
+  /// This node left its cluster or was removed from it.
+  case removed
 }
 
 /// The state of a node. Methods are in the extensions, one file an aspect.
@@ -35,7 +45,10 @@ struct NodeCore: ~Copyable {
   let startedAt: Instant
   var generator: SeededGenerator
   var clock = HybridClock()
+  /// This process, for as long as it runs.
   let actor: Actor
+  /// Who stamps its writes: `actor`, and another one after it has lost what it wrote.
+  var writer: Actor
 
   // Words
   let commandTable: CommandTable
@@ -53,8 +66,26 @@ struct NodeCore: ~Copyable {
 
   // Machines
   var table: Table
-  var members: MemberTable
+  var swim: Swim
+  var swimActions: [SwimAction] = []
+  /// Records changed that nothing has followed from yet.
+  var recordsChanged = false
+  var plan: RingPlan
   var ring: Ring
+  /// The other ring while they differ; see NodeCore+Rings.
+  var shadow: Ring
+  /// What the two were dealt from.
+  var ringParts: [RingPlan.Part] = []
+  var shadowParts: [RingPlan.Part] = []
+  var isChanging = false
+  var tracked: SlotSet?
+  var held = SlotSet.all
+  /// Peers that own slots together with this node, in order.
+  var coOwners: [Int] = []
+  /// A leaver waits for its hints until then, in monotonic microseconds.
+  var leaveBy: UInt64 = 0
+  /// Of what was last written to the state file.
+  var savedDigest: UInt64 = 0
   /// Counts the changes of ring and liveness: two commands of one epoch go the same way.
   var routeEpoch = 1
   var clusterState = ClusterState.ok
@@ -63,6 +94,9 @@ struct NodeCore: ~Copyable {
   var ringMemberCount = 1
   /// Links that take too little of what they are sent; they are dropped when the round ends.
   var overfullLinks: [LinkID] = []
+  /// Links to nodes that are out of the cluster; they are dropped at the next look at all links.
+  var goneLinks: [LinkID] = []
+  var linksCheckedAt: UInt64 = 0
 
   // Peers; index 0 is this node
   var peers: Slab<Peer>
@@ -87,8 +121,38 @@ struct NodeCore: ~Copyable {
   let pendingReads: UnsafeMutablePointer<UInt32>
   static let pendingReadBuckets = 4096
   var resuming: [SessionID] = []
-  /// The transfer that fills this node's memory after a start; nil when it is filled.
-  var refill: Refill?
+
+  // Repair
+  var exchanges: [Exchange?] = Array(repeating: nil, count: Exchange.places)
+  var exchangeCount: UInt32 = 0
+  var antiEntropyPeriod: UInt64 = 10_000_000
+  var nextExchange: UInt64 = 0
+  var nextCoOwner = 0
+  /// What was pulled from each peer of the slots that are missing.
+  var pulled: [Int: SlotSet] = [:]
+  /// Since when this node looks for its seeds, in monotonic microseconds.
+  var formingSince: UInt64 = 0
+  /// Which slots each peer owns in the current ring, as far as somebody asked.
+  var sourceSlots: [Int: SlotSet] = [:]
+  var transfer = TransferProgress()
+  /// Objects may lie in slots that are not this node's.
+  var mayHoldLeftovers = false
+  var leftovers = Leftovers()
+  var hints = HintStore()
+  /// An object of the hint store that a command looks at.
+  let hintScratch: UnsafeMutablePointer<ByteBuffer>
+  var hintRetryAt: [UInt64: UInt64] = [:]
+  /// Operation → the join of the answers to a read that this node coordinates for other owners.
+  var foreign: [Int: [UInt8]] = [:]
+  /// Bytes that may be sent and asked for in the background now.
+  var transferBudget = 0
+  var hintBudget = 0
+  var budgetAt: UInt64 = 0
+  var tableBudget = Limits.tableBytesPerSecond
+  /// The keyspaces and their n by which objects lie in the hash trees.
+  var plantedTrees: [String] = []
+  /// Unix milliseconds: all writes up to then are on all their owners, and nowhere else.
+  var clearedAt: UInt64 = 0
 
   // What the shell takes
   var actions: [Action] = []
@@ -121,6 +185,7 @@ struct NodeCore: ~Copyable {
     startedAt = now
     generator = SeededGenerator(seed: configuration.randomSeed)
     actor = configuration.actor
+    writer = configuration.actor
     commandTable = CommandTable()
     commandIndex = CommandIndex(commandTable)
     parameters = configuration.parameters
@@ -136,8 +201,12 @@ struct NodeCore: ~Copyable {
       host: configuration.host, port: configuration.port, peerPort: configuration.peerPort,
       name: configuration.name, zone: configuration.zone, weight: configuration.weight,
       isFilled: true)
-    members = MemberTable(own: own)
+    var timing = configuration.timing.swim
+    timing.isDeafToItself = configuration.sabotage.contains(.noRefutation)
+    swim = Swim(members: MemberTable(own: own), timing: timing)
+    plan = RingPlan([own])
     ring = Ring([RingMember(id: configuration.id, index: 0)])
+    shadow = Ring([RingMember(id: configuration.id, index: 0)])
     peers = Slab(limit: Limits.members) { _ in Peer() }
     links = Slab(limit: Limits.members * 3) { _ in Link() }
     pendingReads = .allocate(capacity: NodeCore.pendingReadBuckets)
@@ -156,6 +225,8 @@ struct NodeCore: ~Copyable {
     scratch.initialize(to: ByteBuffer())
     replyScratch = .allocate(capacity: 1)
     replyScratch.initialize(to: ByteBuffer())
+    hintScratch = .allocate(capacity: 1)
+    hintScratch.initialize(to: ByteBuffer())
   }
 
   deinit {
@@ -166,7 +237,7 @@ struct NodeCore: ~Copyable {
       list.deinitialize(count: 1)
       list.deallocate()
     }
-    for buffer in [scratch, replyScratch] {
+    for buffer in [scratch, replyScratch, hintScratch] {
       buffer.deinitialize(count: 1)
       buffer.deallocate()
     }
@@ -179,7 +250,7 @@ struct NodeCore: ~Copyable {
   /// A stamp for a write of this node.
   @inline(__always)
   mutating func nextVersion() -> Version {
-    Version(stamp: clock.next(wallMilliseconds: wall), actor: actor)
+    Version(stamp: clock.next(wallMilliseconds: wall), actor: writer)
   }
 
   mutating func log(_ level: LogLevel, _ text: String) {
@@ -193,7 +264,8 @@ struct NodeCore: ~Copyable {
     let keyspaces = settings.keyspaces()
     keyspaceMap = KeyspaceMap(keyspaces)
     let memberCount = ringMemberCount
-    isAlone = memberCount == 1
+    let otherCount = isChanging ? shadow.memberCount : 0
+    isAlone = memberCount == 1 && !isChanging
     policies.deallocate()
     policies = .allocate(capacity: keyspaceMap.keyspaces.count)
     for (index, keyspace) in keyspaceMap.keyspaces.enumerated() {
@@ -204,6 +276,10 @@ struct NodeCore: ~Copyable {
       policy.conflict = keyspace.conflict
       policy.blindWrite = keyspace.blindWrite
       policy.ttl = keyspace.ttl * 1000
+      policy.isSloppy = keyspace.isSloppy
+      policy.otherCopies = min(keyspace.copies, otherCount)
+      policy.otherWrite = keyspace.write.resolved(copies: policy.otherCopies)
+      policy.tree = keyspace.copies
       policy.isLocal = isAlone && policy.write == 1 && policy.read == 1
       (policies + index).initialize(to: policy)
     }

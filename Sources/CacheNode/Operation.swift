@@ -52,8 +52,20 @@ struct Operation: ~Copyable {
   var hash: UInt64 = 0
   var quorum = Quorum(needed: 1)
   /// Peer indices of the slot's owners at the start, by rank.
-  var owners = InlineArray<7, UInt16>(repeating: 0)
+  var owners = InlineArray<14, UInt16>(repeating: 0)
+  /// Owners in the ring that is read from come first; behind them, while the ring changes, those
+  /// that only the other one gives.
+  var ringCount = 0
   var ownerCount = 0
+  /// Owners in the other ring, and its W; none while the ring rests.
+  var others = OwnerSet()
+  var otherWrite = 0
+  /// Places that a fallback has taken, and whose they are.
+  var standIns = OwnerSet()
+  var homes = InlineArray<14, UInt16>(repeating: 0)
+  var isSloppy = true
+  /// `RingPlan.targetID` when it began.
+  var planID: UInt64 = 0
   /// Owners that answered with less than the best version.
   var stale = OwnerSet()
   /// Owners that have been asked for this read at all.
@@ -113,7 +125,7 @@ struct Operation: ~Copyable {
 
   mutating func reset(_ kind: OperationKind) {
     generation &+= 1
-    // 0 is the refill's: `Refill.request`.
+    // 0 is that of background work: see `takeBackgroundAnswer`.
     if generation == 0 { generation = 1 }
     isTaken = true
     self.kind = kind
@@ -121,6 +133,10 @@ struct Operation: ~Copyable {
     origin = .none
     quorum = Quorum(needed: 1)
     ownerCount = 0
+    ringCount = 0
+    others = OwnerSet()
+    otherWrite = 0
+    standIns = OwnerSet()
     stale = OwnerSet()
     asked = OwnerSet()
     hedgeAt = .max
@@ -162,6 +178,8 @@ enum Combination: Sendable {
   case flush
   case slotCount
   case slotKeys
+  case preferenceList
+  case transfers
 }
 
 /// A gather's parts. A class, because it is rare and long.

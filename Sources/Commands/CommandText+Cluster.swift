@@ -44,6 +44,26 @@ extension CommandText {
       - ip string
       - port integer
       - cluster_bus_port integer since=4.0.0 optional
+    cluster|leave 2 admin,stale,no_async_loading 0 0 0 admin,slow,dangerous
+      docs cluster 0.2.0 O(1); the transfer of the node's keys goes on in the background
+      help Take the node that is asked out of its cluster when the others hold its keys
+    cluster|forget 3 admin,stale,no_async_loading 0 0 0 admin,slow,dangerous
+      docs cluster 3.0.0 O(1); the copying of the node's keys goes on in the background
+      help Take a dead node out of the cluster
+      - node_id string
+    cluster|preflist 3 stale 0 0 0 slow
+      tips nondeterministic_output
+      docs cluster 0.2.0 O(N) for N owners
+      help List the owners and fallbacks of a key with the version that each has
+      - key string
+    cluster|hints 2 stale 0 0 0 slow
+      tips nondeterministic_output
+      docs cluster 0.2.0 O(N) for N absent nodes
+      help List the nodes that this one keeps writes for
+    cluster|transfers 2 stale 0 0 0 slow
+      tips nondeterministic_output
+      docs cluster 0.2.0 O(N) for N nodes
+      help Show how far each node is with moving slots
     cluster|help 2 loading,stale 0 0 0 slow
       docs cluster 5.0.0 O(1)
       help List the subcommands of CLUSTER

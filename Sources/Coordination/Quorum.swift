@@ -4,24 +4,31 @@ import Primitives
 //
 // The pure core of reads and writes, in the shape of Riak's `riak_kv_get_core` and `put_core`:
 // answers go in, a verdict comes out, nothing else. Owners are named by their rank in the slot's
-// owner list, so a set of them is one byte. The node keeps one of these beside each waiting
+// owner list, so a set of them is two bytes. While the ring changes a write needs W of the owners of
+// either ring: those of the other ring have ranks behind those of the first, and an owner in both
+// counts in both. The other ring's part is waived when too few of its owners can answer: it is not in
+// force yet (or no more), and whoever is away gets the write by repair. The node keeps one of these beside each waiting
 // operation and acts on the verdict; late answers still go in, for read repair.
 
 /// A set of owners of one slot, by rank.
 package struct OwnerSet: Equatable, Sendable {
-  package var bits: UInt8
+  package var bits: UInt16
 
-  @inlinable @inline(__always) package init(bits: UInt8 = 0) { self.bits = bits }
+  @inlinable @inline(__always) package init(bits: UInt16 = 0) { self.bits = bits }
+  /// The first `count` ranks.
+  @inlinable @inline(__always) package init(first count: Int) {
+    bits = UInt16(truncatingIfNeeded: 1 << count &- 1)
+  }
   @inlinable @inline(__always) package var count: Int { bits.nonzeroBitCount }
   @inlinable @inline(__always) package var isEmpty: Bool { bits == 0 }
   @inlinable @inline(__always) package func contains(_ rank: Int) -> Bool {
-    bits >> UInt8(truncatingIfNeeded: rank) & 1 == 1
+    bits >> UInt16(truncatingIfNeeded: rank) & 1 == 1
   }
   @inlinable @inline(__always) package mutating func insert(_ rank: Int) {
-    bits |= 1 << UInt8(truncatingIfNeeded: rank)
+    bits |= 1 << UInt16(truncatingIfNeeded: rank)
   }
   @inlinable @inline(__always) package mutating func remove(_ rank: Int) {
-    bits &= ~(1 << UInt8(truncatingIfNeeded: rank))
+    bits &= ~(1 << UInt16(truncatingIfNeeded: rank))
   }
 }
 
@@ -37,12 +44,30 @@ package enum QuorumVerdict: Equatable, Sendable {
 package struct Quorum: Equatable, Sendable {
   /// W or R.
   package let needed: Int
+  /// Of the other ring's owners, while the ring changes; 0 otherwise.
+  package let otherNeeded: Int
+  /// Whose answers count toward `needed`, and toward `otherNeeded`.
+  @usableFromInline let voters: OwnerSet
+  @usableFromInline let others: OwnerSet
   /// Owners that have been asked and have not answered.
   package private(set) var outstanding = OwnerSet()
   /// Owners whose answer counts.
   package private(set) var answered = OwnerSet()
 
-  @inlinable @inline(__always) package init(needed: Int) { self.needed = needed }
+  @inlinable @inline(__always) package init(needed: Int) {
+    self.needed = needed
+    otherNeeded = 0
+    voters = OwnerSet(bits: .max)
+    others = OwnerSet()
+  }
+
+  /// Of a write while the ring changes.
+  package init(needed: Int, of voters: OwnerSet, and otherNeeded: Int, of others: OwnerSet) {
+    self.needed = needed
+    self.otherNeeded = otherNeeded
+    self.voters = voters
+    self.others = others
+  }
 
   @inlinable @inline(__always) package mutating func ask(_ rank: Int) { outstanding.insert(rank) }
 
@@ -61,7 +86,19 @@ package struct Quorum: Equatable, Sendable {
   }
 
   @inlinable @inline(__always) package var verdict: QuorumVerdict {
-    if answered.count >= needed { return .satisfied }
-    return answered.count &+ outstanding.count >= needed ? .waiting : .impossible
+    let yes = answered.bits & voters.bits
+    let open = outstanding.bits & voters.bits
+    if yes.nonzeroBitCount >= needed {
+      return _fastPath(otherNeeded == 0) ? .satisfied : otherVerdict
+    }
+    return (yes | open).nonzeroBitCount >= needed ? .waiting : .impossible
+  }
+
+  @usableFromInline
+  var otherVerdict: QuorumVerdict {
+    let yes = answered.bits & others.bits
+    if yes.nonzeroBitCount >= otherNeeded { return .satisfied }
+    let open = outstanding.bits & others.bits
+    return (yes | open).nonzeroBitCount >= otherNeeded ? .waiting : .satisfied
   }
 }

@@ -1,14 +1,17 @@
-/// Tells a living link from a dead one by pings: the machine beside each dialled link.
+/// Tells a living link from a dead one: the machine beside each dialled link.
 ///
-///     heard ──silence ≥ pingInterval──▶ asked ──silence ≥ deadAfter──▶ dead (the link is closed)
-///       ▲                                 │
-///       └────────── any byte ─────────────┘
+///     quiet ──sent──▶ expecting ──pingInterval──▶ pinged ──silence ≥ deadAfter──▶ dead
+///       ▲                  │                         │              (the link is closed)
+///       └──── any byte ────┴─────────────────────────┘
 ///
+/// Only a link that something was sent on is expected to say anything, so an idle one costs nothing.
 /// A link that closes by itself (the peer's process died) is dead at once; this machine is for a
-/// peer that is stopped or cut off. SWIM's indirect pings come with membership proper.
+/// peer that is stopped or cut off while it is needed. Whether a peer is alive for the cluster is
+/// another question: see Swim.swift.
 package struct LinkHealth: Sendable {
-  private var lastHeard: UInt64
-  private var lastPing: UInt64
+  /// The first thing sent since anything was heard; 0 when there is none.
+  private var waitingSince: UInt64 = 0
+  private var lastPing: UInt64 = 0
 
   /// What the link's owner should do.
   package enum Verdict: Sendable, Equatable {
@@ -17,18 +20,21 @@ package struct LinkHealth: Sendable {
     case dead
   }
 
-  /// Times are monotonic microseconds.
-  package init(openedAt now: UInt64) {
-    lastHeard = now
-    lastPing = 0
+  package init() {}
+
+  package mutating func heard() { waitingSince = 0 }
+
+  /// Something that is or will be answered was sent.
+  package mutating func sent(at now: UInt64) {
+    if waitingSince == 0 { waitingSince = now }
   }
 
-  package mutating func heard(at now: UInt64) { lastHeard = now }
-
+  /// Times are monotonic microseconds.
   package mutating func verdict(
     at now: UInt64, pingInterval: UInt64, deadAfter: UInt64
   ) -> Verdict {
-    let silence = now &- min(lastHeard, now)
+    guard waitingSince != 0 else { return .fine }
+    let silence = now &- min(waitingSince, now)
     if silence >= deadAfter { return .dead }
     if silence >= pingInterval, now &- min(lastPing, now) >= pingInterval {
       lastPing = now

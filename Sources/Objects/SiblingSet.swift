@@ -72,6 +72,13 @@ package struct CausalContext: Equatable, Sendable {
     seenLWW = max(seenLWW, other.seenLWW)
   }
 
+  /// Whether everything that `other` has seen was seen here.
+  package func includes(_ other: CausalContext) -> Bool {
+    var union = self
+    union.formUnion(other)
+    return union == self
+  }
+
   /// The highest stamp in it.
   package var highest: Version {
     seen.reduce(seenLWW) { max($0, $1) }

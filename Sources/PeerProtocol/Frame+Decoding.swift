@@ -31,13 +31,13 @@ extension Frame {
   @inline(__always)
   private static func body(_ kind: FrameKind, _ body: UnsafeRawBufferPointer) -> Frame? {
     switch kind {
-    case .write, .read, .written, .same, .behind, .object:
+    case .write, .read, .written, .same, .behind, .object, .hint:
       guard let raw = body.integer(0, as: UInt32.self) else { return nil }
       return replication(kind, RequestID(rawValue: raw), body)
     case .forward, .reply, .query, .answer:
       guard let raw = body.integer(0, as: UInt32.self) else { return nil }
       return routing(kind, RequestID(rawValue: raw), body)
-    case .hello, .ping, .pong, .members, .settings, .digest:
+    case .hello, .ping, .pong, .members, .settings, .digest, .swim:
       return gossip(kind, body)
     }
   }
@@ -61,6 +61,14 @@ extension Frame {
       return .write(
         id, database: Int(body[4]), key: body.slice(10, Int(size)), object: object,
         wantsAnswer: body[5] != 0)
+    case .hint:
+      guard let home = body.integer(4, as: UInt64.self),
+        let size = body.integer(14, as: UInt32.self), body.count &- 18 >= Int(size),
+        let object = ObjectView.decode(body.slice(18 &+ Int(size), body.count &- 18 &- Int(size)))
+      else { return nil }
+      return .hint(
+        id, home: home, database: Int(body[12]), key: body.slice(18, Int(size)), object: object,
+        wantsAnswer: body[13] != 0)
     case .read:
       guard body.count >= 29, let stamp = body.integer(5, as: UInt64.self),
         let actor = body.integer(13, as: UInt64.self),
@@ -111,6 +119,7 @@ extension Frame {
       return kind == .ping ? .ping(time) : .pong(time)
     case .members: return .members(body)
     case .settings: return .settings(body)
+    case .swim: return .swim(body)
     case .digest:
       guard body.count == 24, let members = body.integer(0, as: UInt64.self),
         let settings = body.integer(8, as: UInt64.self),

@@ -59,6 +59,21 @@ extension ByteBuffer {
     append(encoded)
   }
 
+  /// A write for an absent owner.
+  package mutating func appendHint(
+    _ id: RequestID, home: UInt64, database: Int, key: UnsafeRawBufferPointer,
+    encoded: UnsafeRawBufferPointer, wantsAnswer: Bool
+  ) {
+    head(.hint, 18 &+ key.count &+ encoded.count)
+    append(littleEndian: id.rawValue)
+    append(littleEndian: home)
+    append(UInt8(truncatingIfNeeded: database))
+    append(wantsAnswer ? 1 : 0)
+    append(littleEndian: UInt32(truncatingIfNeeded: key.count))
+    append(key)
+    append(encoded)
+  }
+
   @inline(__always)
   package mutating func appendWritten(_ id: RequestID, _ status: WriteStatus, _ stamp: Stamp) {
     head(.written, 13)

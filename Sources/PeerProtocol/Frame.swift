@@ -19,10 +19,12 @@ import Primitives
 //
 //     request        body                                            answers
 //     write          id, database, key, object                       written
+//     hint           id, absent owner, database, key, object         written
 //     read           id, database, version held, key                 same, behind, object
 //     forward        id, database, resp, arguments in RESP           reply
 //     query          id, what, database, parameters                  answer
 //     ping           sender's clock                                  pong
+//     swim           a message of the failure detector               swim
 //     members, settings, digest                                      (gossip: none)
 //
 // `same` is 5 bytes after the length: the usual read costs two small frames and no value.
@@ -45,6 +47,8 @@ package enum FrameKind: UInt8, Sendable {
   case members = 14
   case settings = 15
   case digest = 16
+  case hint = 17
+  case swim = 18
 }
 
 /// What a `query` asks a node about its own part of the data.
@@ -55,9 +59,24 @@ package enum QueryKind: UInt8, Sendable {
   case randomKey = 4
   case clock = 5
   case flush = 6
-  case transfer = 7
   case slotCount = 8
   case slotKeys = 9
+  /// The three levels of a comparison of hash trees: see NodeCore+Exchange.
+  case compare = 10
+  case branch = 11
+  case want = 12
+  /// The asker has all that this node had when the comparison began.
+  case compared = 13
+  /// A batch of hints for the node that is asked.
+  case hints = 14
+  /// The asker has slots that are the asked one's: it should compare them.
+  case handover = 15
+  /// The asker has pulled what was handed over.
+  case taken = 17
+  /// The version of one key, for CLUSTER PREFLIST.
+  case version = 16
+  /// How far the asked node is with moving slots, for CLUSTER TRANSFERS.
+  case progress = 18
 }
 
 /// The versions of the protocol that this release knows.
@@ -123,6 +142,11 @@ package enum Frame {
   case members(UnsafeRawBufferPointer)
   case settings(UnsafeRawBufferPointer)
   case digest(members: UInt64, settings: UInt64, clock: Stamp)
+  /// A write for `home`, an owner that is away, to be kept and delivered.
+  case hint(
+    RequestID, home: UInt64, database: Int, key: UnsafeRawBufferPointer, object: ObjectView,
+    wantsAnswer: Bool)
+  case swim(UnsafeRawBufferPointer)
 }
 
 /// Why bytes are no frame.

@@ -75,10 +75,40 @@ package struct Ring: ~Copyable {
 
   deinit { owners.deallocate() }
 
+  package var memberCount: Int { members.count }
+
   /// The `rank`-th owner of `slot` (0 first), as the index its member was given.
   @inlinable @inline(__always)
   package func owner(_ slot: Slot, rank: Int) -> UInt16 {
     owners[slot.index &* copies &+ rank]
+  }
+
+  /// The slots of which the member with this index is one of the first `copies` owners.
+  package func slots(of index: UInt16, copies wanted: Int) -> SlotSet {
+    var set = SlotSet()
+    for slot in 0..<Slot.count {
+      for rank in 0..<min(wanted, copies) where owners[slot &* copies &+ rank] == index {
+        set.insert(slot)
+      }
+    }
+    return set
+  }
+
+  /// The first member behind the owners of `slot`, in ring order, that `isFit` takes; nil when there
+  /// is none. Cost: a walk over the tokens up to it.
+  package func fallback(_ slot: Slot, copies wanted: Int, _ isFit: (UInt16) -> Bool) -> UInt16? {
+    var at = Dealer.start(of: slot, in: tokens)
+    var refused: [UInt16] = []
+    for _ in 0..<tokens.count {
+      let index = members[tokens[at].member].index
+      at = at + 1 == tokens.count ? 0 : at + 1
+      if refused.contains(index) { continue }
+      refused.append(index)
+      let isOwner = (0..<min(wanted, copies)).contains { owner(slot, rank: $0) == index }
+      if !isOwner, isFit(index) { return index }
+      if refused.count == members.count { return nil }
+    }
+    return nil
   }
 
   /// All members in ring order from `slot` on, the owners first: the preference list.

@@ -126,6 +126,12 @@ extension ByteBuffer {
     bytes.withUnsafeBytes { append($0) }
   }
 
+  /// Overwrites four bytes that were appended before, `offset` bytes behind the first readable one.
+  package mutating func patch(littleEndian value: UInt32, at offset: Int) {
+    precondition(offset >= 0 && offset + 4 <= count)
+    (storage.unsafelyUnwrapped + head + offset).storeBytes(of: value.littleEndian, as: UInt32.self)
+  }
+
   /// A fixed-width integer, little-endian: the peer protocol's form.
   @inlinable @inline(__always)
   package mutating func append<T: FixedWidthInteger>(littleEndian value: T) {

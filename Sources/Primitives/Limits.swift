@@ -47,4 +47,24 @@ package enum Limits {
   @inlinable package static var scanHops: Int { 64 }
   /// The largest COUNT that one SCAN call obeys.
   @inlinable package static var scanCount: Int { 1 << 20 }
+  /// Records of members in one message of the failure detector: with the longest names about 5 KiB.
+  @inlinable package static var gossipRecords: Int { 6 }
+  /// Probes on behalf of others that are under way at once.
+  @inlinable package static var relays: Int { 64 }
+  /// Whole member tables that a node sends a second, in bytes; what is left out is sent later.
+  @inlinable package static var tableBytesPerSecond: Int { 256 << 10 }
+  /// Objects that one query of a comparison asks for.
+  @inlinable package static var wantedObjects: Int { 4096 }
+  /// Peers that missing slots are pulled from at once.
+  @inlinable package static var fillSources: Int { 3 }
+  /// One batch of hints, in bytes: 64 KiB make a client at the target wait three times as long.
+  @inlinable package static var hintBatchBytes: Int { 8 << 10 }
+  /// An offer that nothing was heard of for so long is made again; microseconds.
+  @inlinable package static var offerPatience: UInt64 { 3_000_000 }
+  /// Between two offers of objects to their owners, in microseconds.
+  @inlinable package static var offerInterval: UInt64 { 500_000 }
+  /// How long a leaver waits for the delivery of its hints, in microseconds.
+  @inlinable package static var leaveHintsWait: UInt64 { 30_000_000 }
+  /// Fallbacks that CLUSTER PREFLIST shows behind the owners.
+  @inlinable package static var shownFallbacks: Int { 3 }
 }

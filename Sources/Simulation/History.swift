@@ -1,5 +1,4 @@
 import Objects
-import Primitives
 
 // # Checkers
 //
@@ -7,9 +6,13 @@ import Primitives
 //
 //   order        a connection's commands on keys of its own answer as if run one after another
 //   register     with R+W>N a read that starts after an acknowledged write sees it or a later one
-//   siblings     a value that was acknowledged lives until a write whose context covered it
+//   siblings     a value that was acknowledged lives until a write whose context covered it, and
+//                not after such a write was acknowledged
+//   death        no deleted key and no expired one is seen again
 //   identity     one version is one write: the same value and the same deadline wherever it is seen
-//   convergence  replicas that got the same writes hold the same bytes
+//   highest      of the versions of a key that some node held, the highest that survived remains
+//   answers      while enough owners of a key are in touch, commands on it succeed
+//   convergence  owners hold the same bytes, as many copies as N says
 //   liveness     after the heal, every command succeeds
 //
 // Each is switched off where its promise was not made: register where quorums do not meet, for
@@ -68,6 +71,7 @@ struct History {
 struct SiblingHistory {
   private var acknowledged: [String: Set<String>] = [:]
   private var covered: [String: Set<String>] = [:]
+  private var replaced: [String: Set<String>] = [:]
   private(set) var added: [String: Int] = [:]
 
   mutating func began(_ key: String) { added[key, default: 0] += 1 }
@@ -81,62 +85,57 @@ struct SiblingHistory {
     covered[key, default: []].formUnion(values)
   }
 
+  /// That write was acknowledged.
+  mutating func replaced(_ key: String, _ values: [String]) {
+    replaced[key, default: []].formUnion(values)
+  }
+
   var keys: [String] { added.keys.sorted() }
 
-  /// Values that should be among `found` and are not.
-  func lost(_ key: String, _ found: Set<String>) -> [String] {
-    (acknowledged[key] ?? []).subtracting(covered[key] ?? []).subtracting(found).sorted()
+  /// What is wrong with `found`, read when all was quiet; nil when nothing is.
+  func problem(_ key: String, _ found: Set<String>) -> String? {
+    let lost = (acknowledged[key] ?? []).subtracting(covered[key] ?? []).subtracting(found)
+    if !lost.isEmpty { return "\(key): acknowledged siblings are gone: \(lost.sorted())" }
+    let back = (replaced[key] ?? []).intersection(found)
+    return back.isEmpty ? nil : "\(key): replaced siblings are back: \(back.sorted())"
   }
 }
 
-/// What each version was seen to be.
-struct Identities {
-  private struct Seen: Equatable {
-    var value: [UInt8]?
-    var deadline: UInt64
-  }
-  private var seen: [String: Seen] = [:]
+/// Keys that are written once and may then be deleted, by the same client, and never written again.
+struct DeletionHistory {
+  /// Acknowledged, and nobody has tried to delete them, by client.
+  private var standing: [Int: [String]] = [:]
+  private(set) var deleted: [String] = []
+  private var made = 0
 
-  /// Takes the objects of one node; returns a contradiction to what was seen before.
-  mutating func observe(
-    _ snapshot: [(database: Int, key: [UInt8], object: [UInt8])]
-  ) -> String? {
-    for (_, key, bytes) in snapshot {
-      let problem = bytes.withUnsafeBytes { raw -> String? in
-        guard let view = ObjectView.decode(raw) else { return "an object does not decode" }
-        if view.isSiblings {
-          guard let set = SiblingSet(view) else { return "a sibling set does not decode" }
-          for sibling in set.siblings {
-            if let problem = note(key, sibling.version, sibling.value, sibling.deadline) {
-              return problem
-            }
-          }
-          return nil
-        }
-        return note(key, view.version, view.isTombstone ? nil : Array(view.value), view.deadline)
-      }
-      if let problem { return problem }
-    }
-    return nil
+  mutating func newKey() -> String {
+    made += 1
+    return "doomed:\(made)"
   }
 
-  private mutating func note(
-    _ key: [UInt8], _ version: Version, _ value: [UInt8]?, _ deadline: UInt64
-  ) -> String? {
-    let name = String(decoding: key, as: UTF8.self)
-    let id = "\(name) \(version.stamp.rawValue) \(version.actor.rawValue)"
-    guard let known = seen[id] else {
-      seen[id] = Seen(value: value, deadline: deadline)
-      return nil
-    }
-    if known.deadline != deadline {
-      return "\(name): one version with two deadlines, \(known.deadline) and \(deadline)"
-    }
-    if let before = known.value, let value, before != value {
-      return "\(name): one version with two values, "
-        + "\(String(decoding: before, as: UTF8.self)) and \(String(decoding: value, as: UTF8.self))"
-    }
-    if known.value == nil, value != nil { seen[id]?.value = value }
-    return nil
+  mutating func written(_ key: String, by client: Int) { standing[client, default: []].append(key) }
+
+  var standingKeys: [String] { standing.values.joined().sorted() }
+
+  func isStanding(_ key: String) -> Bool { standing.values.contains { $0.contains(key) } }
+
+  /// A key of this client that was written and that nobody has tried to delete.
+  mutating func takeStanding(of client: Int) -> String? { standing[client]?.popLast() }
+
+  mutating func deleted(_ key: String) { deleted.append(key) }
+}
+
+/// Values that were written with a TTL.
+struct ExpiryHistory {
+  private var ends: [String: UInt64] = [:]
+
+  /// True time by which no clock that goes right can take the value for living.
+  mutating func acknowledged(_ value: String, deadAt end: UInt64) { ends[value] = end }
+
+  /// What is wrong with a read that began at `start`, on a clock at most `lag` microseconds behind;
+  /// nil when nothing is.
+  func problem(_ key: String, _ value: String, start: UInt64, lag: UInt64) -> String? {
+    guard let end = ends[value], end + lag < start else { return nil }
+    return "\(key): a read at \(start) found \(value), whose TTL had passed by \(end + lag)"
   }
 }

@@ -9,9 +9,23 @@ struct Issued {
     case own(words: [String])
     case write(value: String)
     case readVersioned
-    case add(value: String)
+    /// A sibling, in place of those that its context covers.
+    case add(value: String, covered: [String])
+    case removeSiblings([String])
     case readSiblings
-    case expiring
+    /// A value with a TTL, in milliseconds.
+    case expiring(value: String, ttl: Int)
+    case readExpiring
+    /// The only write of a key that will be deleted.
+    case doom
+    case delete
+    case readDeleted
+    /// It was written and not deleted.
+    case readStanding
+    /// Only that it succeeds matters.
+    case any
+    /// An operator's command on the cluster.
+    case operation((Reply) -> Void)
   }
   var kind: Kind
   var key: String
@@ -21,11 +35,16 @@ struct Issued {
 /// A client: one connection to one node, some commands at a time in one write.
 final class SimulatedClient {
   let index: Int
+  /// Its node's place.
   var node = 0
   var session: SessionID?
   var issued: [Issued] = []
   private var firstIssued = 0
   var received: [UInt8] = []
+  /// When its next turn is; earlier and later ones, made before, are void.
+  var turnAt = UInt64.max
+  /// Batches that it sends without a rest.
+  var haste = 0
   /// The model of the keys of its own: nil is absent.
   var model: [String: String] = [:]
   /// Own keys whose state is unknown since an error said so.

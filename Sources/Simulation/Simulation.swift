@@ -1,5 +1,4 @@
 import CacheNode
-import Objects
 import Primitives
 
 /// What a run came to.
@@ -14,30 +13,57 @@ package struct SimulationResult: Sendable {
   package var commands: Int
   package var errors: Int
   package var simulatedMicroseconds: UInt64
+  package var faults: FaultCounts
 }
+
+// # A run
+//
+//     form ─▶ load and faults, about a minute ─▶ heal ─▶ probe ─▶ converge ─▶ read everything
+//
+// The safety phase: clients send bursts of commands around the faults and little in between, and
+// the checkers (History) judge every reply. Then the liveness phase: faults end, whoever is down
+// comes back, a ring change goes on to its end. Two seconds later every node has to answer every
+// command; two periods of anti-entropy later, with nothing read, all owners have to hold the same;
+// and then everything that was promised has to be there, read from every node.
 
 /// One run: a cluster under load and faults, then healed and judged.
 package final class Simulation {
-  private let options: SimulationOptions
-  private let world: World
-  private var clients: [SimulatedClient] = []
-  private var history = History()
-  private var siblings = SiblingHistory()
-  private var identities = Identities()
-  private var random: SeededGenerator
-  private var isLoadOn = false
-  private var commands = 0
-  private var errors = 0
-  private var nextValue = 0
-  private var finalErrors = 0
-  /// A key whose commands and replies are printed.
-  private let tracedKey: String?
-  private var finalReplies = 0
+  enum Phase {
+    case load
+    case heal
+    /// Everything has to succeed and to be as it should.
+    case final
+  }
 
-  private static let sharedKeys = 4
-  private static let ownKeys = 3
-  /// Below the cap of siblings, which resolves.
-  private static let addsPerKey = 40
+  let options: SimulationOptions
+  let world: World
+  var clients: [SimulatedClient] = []
+  /// An operator's connections, one a node, for the commands of the liveness phase.
+  var operators: [Int: SimulatedClient] = [:]
+  var history = History()
+  var siblings = SiblingHistory()
+  var deletions = DeletionHistory()
+  var expiries = ExpiryHistory()
+  var identities = Identities()
+  var random: SeededGenerator
+  var phase = Phase.heal
+  var ringChange: RingChange? { didSet { calmSince = max(calmSince, world.now) } }
+  /// Since when there is nothing to recover from but what the faults left behind.
+  private var healedAt: UInt64 = 0
+  var commands = 0
+  var errors = 0
+  var finalCommands = 0
+  var finalReplies = 0
+  var nextValue = 0
+  /// Since when the network and the set of running nodes are as they are.
+  var calmSince: UInt64 = 0
+  /// What `calmSince` can't be told of by events: who is up and filled.
+  var fillState: [Bool] = []
+  /// A key whose commands and replies are printed.
+  let tracedKey: String?
+
+  /// After a heal every command has to succeed from then on.
+  static let recovery: UInt64 = 2_000_000
 
   package init(_ options: SimulationOptions, tracedKey: String? = nil) {
     self.options = options
@@ -46,10 +72,12 @@ package final class Simulation {
     random = SeededGenerator(seed: options.seed ^ 0xc11e)
     clients = (0..<options.clients).map { SimulatedClient(index: $0) }
     world.clientBytes = { [unowned self] in self.received($0, $1, $2) }
-    world.clientTurn = { [unowned self] in self.turn($0) }
+    world.clientTurn = { [unowned self] in self.turn(self.clients[$0]) }
     world.faultTurn = { [unowned self] in self.fault() }
-    world.observeTurn = { [unowned self] in self.observe() }
-    world.nodeCrashed = { [unowned self] in self.crashed($0) }
+    world.observeTurn = { [unowned self] in self.observeOne() }
+    world.overseeTurn = { [unowned self] in self.oversee() }
+    world.nodeEnds = { [unowned self] in self.ends($0) }
+    world.disturbed = { [unowned self] in self.disturbed() }
   }
 
   package static func run(seed: UInt64, sabotage: Sabotage = []) -> SimulationResult {
@@ -57,406 +85,139 @@ package final class Simulation {
   }
 
   package func run() -> SimulationResult {
-    formCluster()
-    if world.failure == nil { runLoad() }
-    if world.failure == nil { heal() }
-    if world.failure == nil { judge() }
+    for phase in [formCluster, runLoad, heal, converge, readAll] where world.failure == nil {
+      phase()
+    }
     return SimulationResult(
       seed: options.seed, options: options, failure: world.failure,
       trace: mix(world.trace ^ UInt64(commands) << 20 ^ UInt64(errors)), events: world.events,
-      commands: commands, errors: errors, simulatedMicroseconds: world.now)
+      commands: commands, errors: errors, simulatedMicroseconds: world.now, faults: world.faults)
   }
 
-  private func fail(_ what: String) {
+  func fail(_ what: String) {
     if world.failure == nil { world.failure = "at \(world.now / 1000) ms: \(what)" }
   }
 
   // MARK: Phases
 
+  /// All members are up, filled and agree on who they are.
   private var isFormed: Bool {
-    world.nodes.allSatisfy {
+    let members = world.members
+    return members.allSatisfy {
       guard let node = $0.node else { return false }
-      return node.memberCount == options.nodes && node.isFilled
-        && node.peersAlive == options.nodes - 1
+      return node.memberCount == members.count && node.isFilled && !node.isChanging
+        && node.peersAlive == members.count - 1 && node.membersAlive == members.count
     }
   }
 
   private func formCluster() {
     world.faultsEnabled = false
-    for _ in 0..<100 where !isFormed { world.run(until: world.now + 200_000) }
+    for _ in 0..<100 where !isFormed { world.run(for: 200_000) }
     if !isFormed { fail("the cluster did not form in 20 s") }
   }
 
   private func runLoad() {
     world.faultsEnabled = true
-    isLoadOn = true
-    for client in clients {
-      world.schedule(after: UInt64(random.below(20_000)), .client(client.index))
-    }
+    phase = .load
+    for client in clients { schedule(client, after: UInt64(random.below(20_000))) }
     world.schedule(after: 300_000, .fault)
     world.schedule(after: 500_000, .observe)
-    world.run(until: world.now + options.faultMilliseconds * 1000)
+    world.run(for: options.faultMilliseconds * 1000)
   }
 
-  /// Faults end; whoever is down comes back. Two seconds later every command has to succeed.
+  /// Faults end; whoever is down comes back.
   private func heal() {
-    isLoadOn = false
+    phase = .heal
     world.faultsEnabled = false
-    world.blocked = []
-    for index in world.nodes.indices {
-      world.nodes[index].pausedUntil = 0
-      if world.nodes[index].node == nil { world.restart(index) }
-    }
-    world.run(until: world.now + 2_000_000)
-    for _ in 0..<40 where !isFormed { world.run(until: world.now + 200_000) }
-    if !isFormed { return fail("the cluster did not heal in 10 s") }
-    // Replies to the load that are still out.
-    world.run(until: world.now + 2_000_000)
-    for client in clients where client.isWaiting {
-      fail("client \(client.index) still waits for replies 2 s after the heal")
-    }
-  }
-
-  private func judge() {
-    observe()
-    if options.isLossless, world.failure == nil { compareReplicas("without any repair") }
-    guard world.failure == nil else { return }
-    // From now on each read asks every owner, and so repairs every stale one.
-    ask(
-      0,
-      [
-        "CONFIG", "SET", "keyspace.default.r", "\(options.copies)", "keyspace.sib.r",
-        "\(options.copies)",
-      ])
-    world.run(until: world.now + 1_000_000)
-    for _ in 0..<2 {
-      for key in 0..<Simulation.sharedKeys { readEverywhere("shared:\(key)", .readVersioned) }
-      for key in siblings.keys { readEverywhere(key, .readSiblings) }
-      for key in allKeys() { readEverywhere(key, .expiring) }
-      world.run(until: world.now + 2_000_000)
-    }
-    if finalErrors > 0 {
-      return fail("\(finalErrors) of \(finalReplies) reads failed after the heal")
-    }
-    if world.failure == nil { compareReplicas("after reads of all copies") }
-    observe()
-    if options.survivesCrashes, world.failure == nil { checkSiblings() }
-  }
-
-  private func allKeys() -> [String] {
-    var keys: Set<String> = []
+    world.cuts = [:]
+    world.slowness = [:]
     for place in world.nodes {
-      for object in place.node?.snapshot(now: world.instant(place)) ?? [] {
-        keys.insert(String(decoding: object.key, as: UTF8.self))
+      place.pausedUntil = 0
+      world.restart(place)
+    }
+    disturbed()
+    healedAt = world.now
+    world.run(for: Simulation.recovery)
+    // A dead owner that is not replaced yet can't be among all of them.
+    if ringChange?.isReplacement ?? false, max(options.write, options.read) == options.copies {
+      awaitRing()
+    }
+    probe()
+    let isChanging = ringChange != nil
+    awaitRing()
+    if !isFormed || ringChange != nil { return fail("the cluster did not heal in 20 s") }
+    if isChanging { healedAt = world.now }
+    for client in clients where client.isWaiting {
+      fail("client \(client.index) still waits for replies after the heal")
+    }
+  }
+
+  private func awaitRing() {
+    for _ in 0..<100 where !isFormed || ringChange != nil { world.run(for: 200_000) }
+  }
+
+  /// Every node writes and reads keys that nobody has written before.
+  private func probe() {
+    phase = .final
+    for place in world.members where world.now >= place.bootedAt + Simulation.recovery {
+      var batch: [([String], Issued)] = []
+      for number in 0..<16 {
+        let key = "probe:\(place.index).\(number)"
+        batch.append((["SET", key, "\(number)"], Issued(kind: .any, key: key, sentAt: world.now)))
+        batch.append((["GET", key], Issued(kind: .any, key: key, sentAt: world.now)))
       }
+      ask(place, batch)
     }
-    return keys.sorted()
+    awaitFinal("2 s after the heal")
   }
 
-  private func readEverywhere(_ key: String, _ kind: Issued.Kind) {
-    for node in world.nodes.indices {
-      var words = ["VGET", key]
-      if case .expiring = kind { words = ["GET", key] }
-      ask(node, words)
+  /// Waits for the replies to all that `ask` sent; a reply that says no has failed the run already.
+  func awaitFinal(_ when: String) {
+    for _ in 0..<10 where finalReplies < finalCommands { world.run(for: 200_000) }
+    let missing = finalCommands - finalReplies
+    if missing > 0 { fail("\(missing) of \(finalCommands) commands have no reply \(when)") }
+  }
+
+  private func converge() {
+    // What the probe wrote is on its way for less than half a second.
+    world.run(
+      until: max(
+        healedAt + 2_000_000 * UInt64(SimulationOptions.antiEntropySeconds), world.now + 500_000))
+    observeAll()
+    compareReplicas("two periods of anti-entropy after the heal")
+    // With nothing written, another period repairs nothing.
+    let before = repairs
+    world.run(for: 1_000_000 * UInt64(SimulationOptions.antiEntropySeconds))
+    if repairs != before { fail("\(repairs - before) repairs though nothing was written") }
+  }
+
+  private var repairs: Int {
+    world.nodes.reduce(0) { $0 + ($1.node?.statistics().repairs ?? 0) }
+  }
+
+  /// Every node knows everything, and nothing that is dead.
+  private func readAll() {
+    let keys = allKeys()
+    for place in world.members {
+      ask(place, keys.map { finalRead($0) })
+      ask(place, siblings.keys.map { finalRead($0) })
+      ask(place, deletions.deleted.map { finalRead($0, .readDeleted) })
+      ask(place, deletions.standingKeys.map { finalRead($0, .readStanding) })
     }
+    awaitFinal("to the last reads")
+    compareReplicas("after the last reads")
   }
 
-  /// Sends one command of the final phase over a connection of its own.
-  private func ask(_ node: Int, _ words: [String]) {
-    let client = SimulatedClient(index: clients.count)
-    clients.append(client)
-    client.node = node
-    let isSibling = words[0] == "VGET" && words[1].hasPrefix("sib:")
-    let isShared = words[0] == "VGET" && words[1].hasPrefix("shared:")
-    let kind: Issued.Kind = isSibling ? .readSiblings : isShared ? .readVersioned : .expiring
-    send(client, [(words, Issued(kind: kind, key: words[1], sentAt: world.now))])
-  }
-
-  // MARK: Faults
-
-  private func fault() {
-    guard isLoadOn else { return }
-    world.schedule(after: UInt64(100_000 + random.below(700_000)), .fault)
-    let index = random.below(options.nodes)
-    switch random.below(4) {
-    case 0 where options.partitions: partition()
-    case 1 where options.crashes:
-      guard isFormedExceptLinks else { return }
-      world.crash(index)
-      world.schedule(after: UInt64(200_000 + random.below(1_500_000)), .restart(index))
-    case 2 where options.pauses:
-      world.nodes[index].pausedUntil = world.now + UInt64(50_000 + random.below(1_500_000))
-    case 3 where options.clockJumps:
-      let jump = random.below(options.skew * 2) - options.skew
-      world.nodes[index].skew = jump * 1000
+  private func finalRead(_ key: String, _ kind: Issued.Kind? = nil) -> ([String], Issued) {
+    var words = ["GET", key]
+    var kind = kind ?? .any
+    if key.hasPrefix("expiring:") { kind = .readDeleted }
+    if key.hasPrefix("shared:") { kind = .readVersioned }
+    if key.hasPrefix("sib:") { kind = .readSiblings }
+    switch kind {
+    case .readVersioned, .readSiblings: words[0] = "VGET"
     default: break
     }
-  }
-
-  /// Nobody is down or refilling.
-  private var isFormedExceptLinks: Bool {
-    world.nodes.allSatisfy { $0.node?.isFilled ?? false }
-  }
-
-  private func partition() {
-    if !world.blocked.isEmpty {
-      world.blocked = []
-      return
-    }
-    let isOneWay = random.oneIn(3)
-    let side = (0..<options.nodes).filter { _ in random.oneIn(2) }
-    for from in 0..<options.nodes {
-      for to in 0..<options.nodes where side.contains(from) != side.contains(to) {
-        if isOneWay, side.contains(to) { continue }
-        world.blocked.insert(from * options.nodes + to)
-      }
-    }
-  }
-
-  private func crashed(_ index: Int) {
-    observe(index)
-    for client in clients where client.node == index && client.session != nil {
-      client.disconnect()
-      if isLoadOn {
-        world.schedule(after: UInt64(1000 + random.below(50_000)), .client(client.index))
-      }
-    }
-  }
-
-  // MARK: Load
-
-  private func turn(_ index: Int) {
-    let client = clients[index]
-    guard isLoadOn, !client.isWaiting else { return }
-    if client.session == nil {
-      let alive = world.nodes.filter { $0.node != nil }.map(\.index)
-      guard !alive.isEmpty else { return }
-      client.node = alive[random.below(alive.count)]
-    }
-    var batch: [([String], Issued)] = []
-    for _ in 0..<1 + random.below(6) { batch.append(command(client)) }
-    send(client, batch)
-  }
-
-  private func freshValue() -> String {
-    nextValue += 1
-    return "v\(nextValue)"
-  }
-
-  private func command(_ client: SimulatedClient) -> ([String], Issued) {
-    switch random.below(10) {
-    case 0, 1, 2, 3: return ownCommand(client)
-    case 4, 5:
-      let key = "shared:\(random.below(Simulation.sharedKeys))"
-      let value = freshValue()
-      history.began(key, value, at: world.now)
-      return (["SET", key, value], Issued(kind: .write(value: value), key: key, sentAt: world.now))
-    case 6:
-      let key = "shared:\(random.below(Simulation.sharedKeys))"
-      return (["VGET", key], Issued(kind: .readVersioned, key: key, sentAt: world.now))
-    case 7, 8: return siblingCommand(client)
-    default:
-      let key = "expiring:\(random.below(50))"
-      let words = ["SET", key, freshValue(), "PX", "\(200 + random.below(3000))"]
-      return (words, Issued(kind: .expiring, key: key, sentAt: world.now))
-    }
-  }
-
-  private func ownCommand(_ client: SimulatedClient) -> ([String], Issued) {
-    let key = "own:\(client.index).\(client.era).\(random.below(Simulation.ownKeys))"
-    let words: [String]
-    switch random.below(9) {
-    case 0, 1: words = ["SET", key, "\(random.below(1000))"]
-    case 2, 3: words = ["GET", key]
-    case 4, 5: words = ["INCR", key]
-    case 6: words = ["APPEND", key, "\(random.below(10))"]
-    case 7: words = [["GETSET", "SETNX"][random.below(2)], key, "\(random.below(1000))"]
-    default: words = [["DEL", "STRLEN"][random.below(2)], key]
-    }
-    return (words, Issued(kind: .own(words: words), key: key, sentAt: world.now))
-  }
-
-  private func siblingCommand(_ client: SimulatedClient) -> ([String], Issued) {
-    var number = random.below(3)
-    while (siblings.added["sib:\(number)"] ?? 0) >= Simulation.addsPerKey { number += 3 }
-    let key = "sib:\(number)"
-    if random.oneIn(3) {
-      return (["VGET", key], Issued(kind: .readSiblings, key: key, sentAt: world.now))
-    }
-    let value = freshValue()
-    siblings.began(key)
-    var token = ""
-    if random.oneIn(2), let context = client.contexts.removeValue(forKey: key) {
-      token = context.token
-      siblings.covers(key, context.values)
-    }
-    return (
-      ["VSET", key, value, "CONTEXT", token],
-      Issued(kind: .add(value: value), key: key, sentAt: world.now)
-    )
-  }
-
-  private func send(_ client: SimulatedClient, _ batch: [([String], Issued)]) {
-    let place = world.nodes[client.node]
-    guard let node = place.node else { return }
-    if client.session == nil {
-      client.session = node.sessionOpened(
-        address: "sim", localAddress: "sim", descriptor: 0, now: world.instant(place))
-    }
-    guard let session = client.session else { return }
-    var bytes: [UInt8] = []
-    for (words, issued) in batch {
-      bytes += encode(words)
-      client.issued.append(issued)
-      commands += 1
-      if issued.key == tracedKey {
-        print(
-          "\(world.now) client \(client.index) → node \(client.node): \(words.joined(separator: " "))"
-        )
-      }
-    }
-    // A client's write reaches the node in two pieces as often as not.
-    let cut = random.below(bytes.count + 1)
-    for piece in [bytes[..<cut], bytes[cut...]] where !piece.isEmpty {
-      Array(piece).withUnsafeBytes {
-        node.sessionReceived(session, $0, now: world.instant(place))
-      }
-    }
-    world.settle(place)
-  }
-
-  // MARK: Replies
-
-  private func received(_ node: Int, _ session: SessionID, _ bytes: UnsafeRawBufferPointer) {
-    guard let client = clients.first(where: { $0.node == node && $0.session == session }) else {
-      return
-    }
-    client.received += Array(bytes)
-    var at = 0
-    while let reply = Reply.read(client.received, at: &at) {
-      guard let issued = client.nextIssued() else {
-        return fail("client \(client.index) got a reply that it did not ask for")
-      }
-      judge(client, issued, reply)
-    }
-    client.received.removeFirst(at)
-    if !client.isWaiting, isLoadOn {
-      world.schedule(after: UInt64(500 + random.below(30_000)), .client(client.index))
-    }
-  }
-
-  private func judge(_ client: SimulatedClient, _ issued: Issued, _ reply: Reply) {
-    if issued.key == tracedKey { print("\(world.now) client \(client.index) ← \(reply)") }
-    let word = reply.errorWord
-    if let word, ["NOREPLICAS", "NOQUORUM", "TRYAGAIN", "CLUSTERDOWN"].contains(word) {
-      errors += 1
-      if !isLoadOn, world.faultsEnabled == false { countFinal(failed: true) }
-      // Only a write that may have been applied leaves the state open.
-      if case .own = issued.kind, word == "NOQUORUM" { client.doubtful.insert(issued.key) }
-      return
-    }
-    if !isLoadOn { countFinal(failed: false) }
-    switch issued.kind {
-    case .own(let words): judgeOwn(client, words, reply)
-    case .write(let value): history.acknowledged(issued.key, value, at: world.now)
-    case .readVersioned: judgeRead(issued, reply)
-    case .add(let value): siblings.acknowledged(issued.key, value)
-    case .readSiblings: noteSiblings(client, issued, reply)
-    case .expiring: break
-    }
-  }
-
-  private var judgesFinal: Bool { clients.count > options.clients }
-
-  private func countFinal(failed: Bool) {
-    guard judgesFinal else { return }
-    finalReplies += 1
-    if failed { finalErrors += 1 }
-  }
-
-  private var checksOrder: Bool {
-    options.survivesCrashes
-      && ((options.isStrict && options.writesMeet) || (!options.isDatagram && options.isLossless))
-  }
-
-  private func judgeOwn(_ client: SimulatedClient, _ words: [String], _ reply: Reply) {
-    guard checksOrder, !client.doubtful.contains(words[1]) else { return }
-    let expected = client.expected(words)
-    if expected != reply {
-      fail(
-        "client \(client.index) at node \(client.node): \(words.joined(separator: " ")) answered "
-          + "\(reply), in order it is \(expected)")
-    }
-  }
-
-  private func versioned(_ reply: Reply) -> (token: String, values: [String])? {
-    guard case .array(let parts) = reply, parts.count == 4, let token = parts[1].text,
-      case .array(let values) = parts[3]
-    else { return nil }
-    return (token, values.compactMap(\.text))
-  }
-
-  private func judgeRead(_ issued: Issued, _ reply: Reply) {
-    guard let (token, values) = versioned(reply) else {
-      return fail("VGET \(issued.key) answered \(reply)")
-    }
-    guard options.isStrict, options.survivesCrashes else { return }
-    let context = Array(token.utf8).withUnsafeBytes { ContextToken.parse($0) }
-    let problem = history.read(
-      issued.key, values.first, context?.seenLWW ?? .none, start: issued.sentAt,
-      writesMeet: options.writesMeet)
-    if let problem { fail(problem) }
-  }
-
-  private var finalSiblings: [String: Set<String>] = [:]
-
-  private func noteSiblings(_ client: SimulatedClient, _ issued: Issued, _ reply: Reply) {
-    guard let context = versioned(reply) else {
-      return fail("VGET \(issued.key) answered \(reply)")
-    }
-    client.contexts[issued.key] = context
-    if judgesFinal, !isLoadOn { finalSiblings[issued.key] = Set(context.values) }
-  }
-
-  // MARK: Judging the whole
-
-  private func observe() {
-    for place in world.nodes { observe(place.index) }
-    if isLoadOn { world.schedule(after: 500_000, .observe) }
-  }
-
-  private func observe(_ index: Int) {
-    let place = world.nodes[index]
-    guard let node = place.node else { return }
-    // As at time zero, so that nothing counts as dead and every value is compared.
-    let start = Instant(wallMicroseconds: 0, monotonicMicroseconds: 0)
-    if let problem = identities.observe(node.snapshot(now: start)) { fail(problem) }
-  }
-
-  /// All copies of a key are the same bytes.
-  private func compareReplicas(_ when: String) {
-    var copies: [[UInt8]: [[UInt8]]] = [:]
-    let late = Instant(wallMicroseconds: .max / 2, monotonicMicroseconds: 0)
-    for place in world.nodes {
-      for object in place.node?.snapshot(now: late) ?? [] {
-        copies[object.key, default: []].append(object.object)
-      }
-    }
-    for (key, objects) in copies.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
-      let name = String(decoding: key, as: UTF8.self)
-      if Set(objects).count > 1 { return fail("\(name): replicas differ \(when)") }
-      if objects.count < options.copies {
-        return fail("\(name): \(objects.count) of \(options.copies) copies \(when)")
-      }
-    }
-  }
-
-  private func checkSiblings() {
-    for key in siblings.keys {
-      let lost = siblings.lost(key, finalSiblings[key] ?? [])
-      if !lost.isEmpty {
-        return fail("\(key): acknowledged siblings are gone: \(lost.joined(separator: " "))")
-      }
-    }
+    return (words, Issued(kind: kind, key: key, sentAt: world.now))
   }
 }

@@ -3,6 +3,9 @@ import Primitives
 
 /// What one simulated run is made of; all of it is drawn from the seed.
 package struct SimulationOptions: Sendable {
+  /// `anti-entropy-interval` of all nodes, in seconds.
+  package static let antiEntropySeconds = 5
+
   package var seed: UInt64
   package var sabotage: Sabotage = []
   package var nodes: Int
@@ -20,12 +23,18 @@ package struct SimulationOptions: Sendable {
   package var loss: Int
   package var duplication: Int
   package var partitions: Bool
+  package var slowLinks: Bool
   package var crashes: Bool
   package var pauses: Bool
   /// The largest difference of a node's wall clock from true time, in milliseconds.
   package var skew: Int
   package var clockJumps: Bool
+  package var joins: Bool
+  package var leaves: Bool
+  package var replacements: Bool
   package var blindWriteSibling: Bool
+  /// Fallbacks count toward W.
+  package var isSloppy: Bool
 
   /// Draws the options.
   package init(seed: UInt64, sabotage: Sabotage = []) {
@@ -46,30 +55,72 @@ package struct SimulationOptions: Sendable {
       read = copies / 2 + 1
     }
     clients = 3 + random.below(4)
-    faultMilliseconds = UInt64(3000 + random.below(5000))
+    faultMilliseconds = UInt64(55_000 + random.below(7000))
     delay = [200, 2000, 10_000, 40_000][random.below(4)]
     isDatagram = random.oneIn(2)
     loss = isDatagram && random.oneIn(2) ? 1 + random.below(10) : 0
     duplication = isDatagram && random.oneIn(2) ? 1 + random.below(20) : 0
     partitions = random.oneIn(3)
+    slowLinks = random.oneIn(4)
     crashes = random.oneIn(3)
     pauses = random.oneIn(4)
     skew = random.oneIn(2) ? 1 + random.below(150) : 0
     clockJumps = skew > 0 && random.oneIn(2)
+    joins = random.oneIn(3)
+    leaves = random.oneIn(3)
+    replacements = random.oneIn(4)
     blindWriteSibling = random.oneIn(2)
+    isSloppy = random.oneIn(2)
     // What a planted bug needs to show at all.
-    if sabotage.contains(.reusedActor) { crashes = true }
+    if !sabotage.isDisjoint(with: [.reusedActor, .emptyVotes, .oneSource]) { crashes = true }
+    if !sabotage.isDisjoint(with: [.fallbackActor, .hintOverwrites]) { isSloppy = true }
+    if !sabotage.isDisjoint(
+      with: [
+        .fallbackActor, .hintOverwrites, .noRefutation, .hastyReaping, .earlyReaping, .revival,
+      ])
+    {
+      partitions = true
+    }
+    if sabotage.contains(.oneRing) {
+      joins = true
+      leaves = true
+      clients = 8
+    }
   }
 
-  /// R copies and W copies always have one in common.
-  package var isStrict: Bool { write + read > copies }
+  /// What `Simulation.fault` chooses from; messages are lost and doubled all the time.
+  var faultKinds: [FaultKind] {
+    var kinds: [FaultKind] = []
+    if partitions { kinds += [.partition, .oneWayPartition, .cutLink] }
+    if slowLinks { kinds += [.slowLink, .slowLink] }
+    if crashes { kinds += [.crash, .crash] }
+    if pauses { kinds += [.pause, .pause] }
+    if clockJumps { kinds.append(.clockJump) }
+    if joins { kinds.append(.join) }
+    if leaves { kinds.append(.leave) }
+    if replacements { kinds.append(.replacement) }
+    return kinds
+  }
+
+  /// R copies and W copies always have one in common: not where a fallback may count as one.
+  package var isStrict: Bool {
+    let isQuiet = !(partitions || slowLinks || losesMemory || pauses || loss > 0)
+    return write + read > copies && (!isSloppy || isQuiet)
+  }
   /// Any two writes have a copy in common, so that a later one sees an earlier one's stamp.
   package var writesMeet: Bool { write * 2 > copies }
+  /// Some nodes lose their memory.
+  package var losesMemory: Bool { crashes || replacements }
   /// Every message arrives in the end, on a link that stays.
-  package var isLossless: Bool { loss == 0 && !partitions && !crashes && !pauses }
-  /// A single crash at a time loses nothing that was acknowledged.
-  package var survivesCrashes: Bool { !crashes || (isStrict && write >= 2) }
+  package var isLossless: Bool {
+    loss == 0 && !partitions && !slowLinks && !losesMemory && !pauses && !joins && !leaves
+  }
+  /// How many nodes may be without their memory at once: fewer than hold an acknowledged write.
+  package var crashesAtOnce: Int { max(1, min(write, copies) - 1) }
+  /// So many crashes at once lose nothing that was acknowledged.
+  package var survivesCrashes: Bool { !losesMemory || (isStrict && write >= 2) }
 
+  /// One line.
   package var summary: String {
     var words = ["nodes \(nodes), n \(copies) w \(write) r \(read), clients \(clients)"]
     words.append(isDatagram ? "messages" : "streams")
@@ -77,10 +128,15 @@ package struct SimulationOptions: Sendable {
     if loss > 0 { words.append("loss \(loss) %") }
     if duplication > 0 { words.append("duplication \(duplication) %") }
     if partitions { words.append("partitions") }
+    if slowLinks { words.append("slow links") }
     if crashes { words.append("crashes") }
     if pauses { words.append("pauses") }
     if skew > 0 { words.append("skew \(skew) ms") }
     if clockJumps { words.append("clock jumps") }
+    if joins { words.append("joins") }
+    if leaves { words.append("leaves") }
+    if replacements { words.append("replacements") }
+    if isSloppy { words.append("sloppy") }
     return words.joined(separator: ", ")
   }
 }

@@ -8,6 +8,8 @@ import Primitives
 struct ActorTable: ~Copyable {
   private let actors: UnsafeMutablePointer<UInt64>
   private let uses: UnsafeMutablePointer<UInt32>
+  /// Of each actor's number, so that hashing a version takes one more multiplication.
+  private let mixed: UnsafeMutablePointer<UInt64>
   private var indices: [UInt64: Int] = [:]
   private var free: [Int] = []
   private var fresh = 0
@@ -17,14 +19,17 @@ struct ActorTable: ~Copyable {
   init() {
     actors = .allocate(capacity: Limits.actors)
     uses = .allocate(capacity: Limits.actors)
+    mixed = .allocate(capacity: Limits.actors)
   }
 
   deinit {
     actors.deallocate()
     uses.deallocate()
+    mixed.deallocate()
   }
 
   @inline(__always) func actor(_ index: Int) -> Actor { Actor(rawValue: actors[index]) }
+  @inline(__always) func mixed(_ index: Int) -> UInt64 { mixed[index] }
 
   /// The index of `actor`, with one more use; nil when the table is full of others.
   @inline(__always)
@@ -59,6 +64,7 @@ struct ActorTable: ~Copyable {
 
   private mutating func name(_ index: Int, _ actor: Actor) {
     actors[index] = actor.rawValue
+    mixed[index] = mix(actor.rawValue)
     uses[index] = 0
     indices[actor.rawValue] = index
   }

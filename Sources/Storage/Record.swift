@@ -5,6 +5,7 @@ import Primitives
 ///
 ///     u64  stamp
 ///     u64  actor's index (16) | value length (30) | key length or 255 (8) | flags (10)
+///            flags = those of ObjectFlags (3) | tree (3) | 2 unused | block (1) | 1 unused
 ///     u64  deadline, Unix ms                        when flagged
 ///     u32  key length                               when the field above says 255
 ///     key, value
@@ -28,8 +29,10 @@ struct Record {
     Int(truncatingIfNeeded: word >> 16 & Record.lengthMask)
   }
   @inline(__always) var flags: ObjectFlags {
-    ObjectFlags(rawValue: UInt8(truncatingIfNeeded: word >> 54))
+    ObjectFlags(rawValue: UInt8(truncatingIfNeeded: word >> 54 & 7))
   }
+  /// The hash tree that the record counts in.
+  @inline(__always) var tree: Int { Int(truncatingIfNeeded: word >> 57 & 7) }
   /// Whether the record has a block of its own instead of a cell.
   @inline(__always) var isBlock: Bool { word >> 54 & Record.blockFlag != 0 }
 
@@ -71,10 +74,10 @@ struct Record {
   @inline(__always)
   func writeHead(
     stamp: Stamp, actorIndex: Int, flags: ObjectFlags, deadline: UInt64, keyLength: Int,
-    valueLength: Int, isBlock: Bool
+    valueLength: Int, isBlock: Bool, tree: Int
   ) {
     let short = keyLength < Record.longKey ? keyLength : Record.longKey
-    var all = UInt64(flags.rawValue)
+    var all = UInt64(flags.rawValue) | UInt64(truncatingIfNeeded: tree & 7) << 3
     if deadline != 0 { all |= UInt64(ObjectFlags.deadline.rawValue) }
     if isBlock { all |= Record.blockFlag }
     base.storeBytes(of: stamp.rawValue, as: UInt64.self)
@@ -92,7 +95,10 @@ struct Record {
     }
   }
 
-  /// A later version of the same value, in place.
-  @inline(__always)
-  func writeStamp(_ stamp: Stamp) { base.storeBytes(of: stamp.rawValue, as: UInt64.self) }
+  /// Moves the record to another tree, in place.
+  func writeTree(_ tree: Int) {
+    let rest = word & ~(7 << 57)
+    base.storeBytes(
+      of: rest | UInt64(truncatingIfNeeded: tree & 7) << 57, toByteOffset: 8, as: UInt64.self)
+  }
 }

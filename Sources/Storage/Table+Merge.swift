@@ -21,33 +21,38 @@ extension Table {
   @inlinable @inline(__always)
   package mutating func merge(
     database: Int, slot: Int, hash: UInt64, key: UnsafeRawBufferPointer, incoming: ObjectView,
-    resolved: inout Bool
+    tree: Int = 0, resolved: inout Bool
   ) -> MergeOutcome {
     if let stored = object(database: database, slot: slot, hash: hash, key: key) {
       if _slowPath(stored.isSiblings || incoming.isSiblings) {
-        return mergeSiblings(database, slot, hash, key, stored, incoming, &resolved)
+        return mergeSiblings(database, slot, hash, key, stored, incoming, tree, &resolved)
       }
       if incoming.version <= stored.version {
         return incoming.version == stored.version ? .same : .superseded(stored.version)
       }
     }
-    return store(database: database, slot: slot, hash: hash, key: key, object: incoming)
+    return store(
+      database: database, slot: slot, hash: hash, key: key, object: incoming, tree: tree)
       ? .changed : .refused
   }
 
   /// Puts `object` under `key`, whatever was there. The object's bytes lie outside the table.
   @inlinable @inline(__always)
   package mutating func store(
-    database: Int, slot: Int, hash: UInt64, key: UnsafeRawBufferPointer, object: ObjectView
+    database: Int, slot: Int, hash: UInt64, key: UnsafeRawBufferPointer, object: ObjectView,
+    tree: Int = 0
   ) -> Bool {
     let flags = object.flags.without(.deadline)
     guard
       let place = write(
         database: database, slot: slot, hash: hash, key: key, version: object.version,
-        deadline: object.deadline, flags: flags, valueLength: object.value.count)
+        deadline: object.deadline, flags: flags, valueLength: object.value.count, tree: tree)
     else { return false }
     if let base = object.value.baseAddress {
       place.copyMemory(from: base, byteCount: object.value.count)
+    }
+    if _slowPath(flags.contains(.siblings)) {
+      countSiblings(database: database, slot: slot, hash: hash, key: key)
     }
     return true
   }
@@ -55,20 +60,21 @@ extension Table {
   @inline(never)
   private mutating func mergeSiblings(
     _ database: Int, _ slot: Int, _ hash: UInt64, _ key: UnsafeRawBufferPointer,
-    _ stored: ObjectView, _ incoming: ObjectView, _ resolved: inout Bool
+    _ stored: ObjectView, _ incoming: ObjectView, _ tree: Int, _ resolved: inout Bool
   ) -> MergeOutcome {
     guard var set = SiblingSet(stored), let other = SiblingSet(incoming) else { return .refused }
     let before = set
     resolved = set.merge(other)
     if set == before, stored.isSiblings { return .same }
-    return store(siblings: set, database: database, slot: slot, hash: hash, key: key)
+    if set.siblings.count > max(1, before.siblings.count) { conflicts += 1 }
+    return store(siblings: set, database: database, slot: slot, hash: hash, key: key, tree: tree)
       ? .changed : .refused
   }
 
   /// Puts a sibling set under `key`. Copies the set's values.
   package mutating func store(
     siblings set: SiblingSet, database: Int, slot: Int, hash: UInt64,
-    key: UnsafeRawBufferPointer
+    key: UnsafeRawBufferPointer, tree: Int = 0
   ) -> Bool {
     var set = set
     // A record's length has 30 bits. Of siblings that are larger together the highest stays.
@@ -79,7 +85,7 @@ extension Table {
         database: database, slot: slot, hash: hash, key: key,
         object: ObjectView(
           version: set.version, deadline: 0,
-          flags: set.siblings.isEmpty ? .emptySiblings : .siblings, value: bytes))
+          flags: set.siblings.isEmpty ? .emptySiblings : .siblings, value: bytes), tree: tree)
     }
   }
 }

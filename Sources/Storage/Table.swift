@@ -60,6 +60,7 @@ package struct Table: ~Copyable {
   /// On the heap, because `deinit` still has to free records through it.
   private let arena: UnsafeMutablePointer<RecordArena>
   private var actors = ActorTable()
+  private var trees: HashTrees
   private let seed: UInt64
 
   /// Counts by database.
@@ -68,6 +69,8 @@ package struct Table: ~Copyable {
   private var indexBytes = 0
   /// Objects that are sibling sets: as long as there are none, a write need not look for them.
   package private(set) var siblingSets = 0
+  /// Merges after which a key had more concurrent values than before.
+  package internal(set) var conflicts = 0
 
   private struct Counts {
     var live = 0
@@ -80,6 +83,7 @@ package struct Table: ~Copyable {
     self.databases = databases
     self.slots = slots
     self.seed = seed
+    trees = HashTrees(databases: databases, slots: slots)
     arena = .allocate(capacity: 1)
     arena.initialize(to: RecordArena())
     homes = .allocate(capacity: databases)
@@ -112,7 +116,9 @@ package struct Table: ~Copyable {
     return count == 0 ? 0 : counts[database].deadlineSum / count
   }
   /// Bytes held for objects and their index.
-  package var bytes: Int { arena.pointee.bytes + indexBytes }
+  package var bytes: Int { arena.pointee.bytes + indexBytes + trees.bytes }
+  /// Bytes of the hash trees.
+  package var treeBytes: Int { trees.bytes }
 
   @inlinable @inline(__always)
   package func liveCount(database: Int, slot: Int) -> Int {
@@ -229,17 +235,22 @@ package struct Table: ~Copyable {
   @inlinable @inline(__always)
   package mutating func write(
     database: Int, slot: Int, hash: UInt64, key: UnsafeRawBufferPointer, version: Version,
-    deadline: UInt64, flags: ObjectFlags, valueLength: Int, keeping: Int = 0
+    deadline: UInt64, flags: ObjectFlags, valueLength: Int, keeping: Int = 0, tree: Int = 0
   ) -> UnsafeMutableRawPointer? {
     guard valueLength <= Limits.recordValueBytes, let actor = actors.retain(version.actor) else {
       return nil
     }
     let table = homes[database] ?? makeDatabase(database)
+    if _fastPath(!flags.contains(.siblings)) {
+      trees.toggle(tree, database, slot, element(version.stamp, actor))
+    }
     guard let place = find(table[slot], hash, key) else {
       return insert(
-        &table[slot], database, hash, key, version.stamp, actor, deadline, flags, valueLength)
+        &table[slot], database, hash, key, version.stamp, actor, deadline, flags, valueLength,
+        tree)
     }
     let old = place.record
+    trees.toggle(old.tree, database, slot, element(old))
     actors.release(old.actorIndex)
     let oldFlags = old.flags
     if oldFlags.rawValue | flags.rawValue != 0 || deadline != 0 {
@@ -249,10 +260,10 @@ package struct Table: ~Copyable {
     if old.valueLength == valueLength, deadline == 0, oldFlags.rawValue == flags.rawValue {
       old.writeHead(
         stamp: version.stamp, actorIndex: actor, flags: flags, deadline: 0,
-        keyLength: key.count, valueLength: valueLength, isBlock: old.isBlock)
+        keyLength: key.count, valueLength: valueLength, isBlock: old.isBlock, tree: tree)
       return old.valueStart
     }
-    return reshape(place, key, version.stamp, actor, deadline, flags, valueLength, keeping)
+    return reshape(place, key, version.stamp, actor, deadline, flags, valueLength, keeping, tree)
   }
 
   /// Adjusts the counts for an object that changes its kind or deadline.
@@ -300,7 +311,7 @@ package struct Table: ~Copyable {
   @inline(never)
   private mutating func reshape(
     _ place: Place, _ key: UnsafeRawBufferPointer, _ stamp: Stamp, _ actor: Int,
-    _ deadline: UInt64, _ flags: ObjectFlags, _ valueLength: Int, _ keeping: Int
+    _ deadline: UInt64, _ flags: ObjectFlags, _ valueLength: Int, _ keeping: Int, _ tree: Int
   ) -> UnsafeMutableRawPointer {
     let old = place.record
     let keep = min(keeping, old.valueLength, valueLength)
@@ -317,7 +328,7 @@ package struct Table: ~Copyable {
       invariant(size <= capacity, "a record of \(size) bytes in a cell of \(capacity)")
       old.writeHead(
         stamp: stamp, actorIndex: actor, flags: flags, deadline: deadline,
-        keyLength: key.count, valueLength: valueLength, isBlock: old.isBlock)
+        keyLength: key.count, valueLength: valueLength, isBlock: old.isBlock, tree: tree)
       setEntry(place, old.base, flags, deadline)
       return old.valueStart
     }
@@ -325,7 +336,7 @@ package struct Table: ~Copyable {
     let record = Record(fresh.base)
     record.writeHead(
       stamp: stamp, actorIndex: actor, flags: flags, deadline: deadline,
-      keyLength: key.count, valueLength: valueLength, isBlock: fresh.isBlock)
+      keyLength: key.count, valueLength: valueLength, isBlock: fresh.isBlock, tree: tree)
     (record.valueStart - key.count).copyMemory(
       from: key.baseAddress ?? UnsafeRawPointer(record.base), byteCount: key.count)
     if keep > 0 { record.valueStart.copyMemory(from: old.valueStart, byteCount: keep) }
@@ -382,7 +393,8 @@ package struct Table: ~Copyable {
 
   private mutating func insert(
     _ home: inout Home, _ database: Int, _ hash: UInt64, _ key: UnsafeRawBufferPointer,
-    _ stamp: Stamp, _ actor: Int, _ deadline: UInt64, _ flags: ObjectFlags, _ valueLength: Int
+    _ stamp: Stamp, _ actor: Int, _ deadline: UInt64, _ flags: ObjectFlags, _ valueLength: Int,
+    _ tree: Int
   ) -> UnsafeMutableRawPointer {
     let size = Record.size(
       keyLength: key.count, valueLength: valueLength, hasDeadline: deadline != 0)
@@ -390,7 +402,7 @@ package struct Table: ~Copyable {
     let record = Record(memory.base)
     record.writeHead(
       stamp: stamp, actorIndex: actor, flags: flags, deadline: deadline,
-      keyLength: key.count, valueLength: valueLength, isBlock: memory.isBlock)
+      keyLength: key.count, valueLength: valueLength, isBlock: memory.isBlock, tree: tree)
     if let base = key.baseAddress, key.count > 0 {
       (record.valueStart - key.count).copyMemory(from: base, byteCount: key.count)
     }
@@ -413,6 +425,59 @@ package struct Table: ~Copyable {
     homes[database] = table
     indexBytes += slots * MemoryLayout<Home>.stride
     return table
+  }
+
+  // MARK: Hash trees
+
+  /// What an object adds to its slot's digest. A version names one write of one key for ever, so it
+  /// stands for key and value; a passed deadline and a tombstone change neither. Sets of siblings
+  /// may differ under one version: their bytes count.
+  @inline(__always)
+  private func element(_ record: Record) -> UInt64 {
+    if _slowPath(record.flags.contains(.siblings)) { return hashKey(record.value, seed: 0x51b1) }
+    return element(record.stamp, record.actorIndex)
+  }
+
+  @inline(__always)
+  private func element(_ stamp: Stamp, _ actor: Int) -> UInt64 {
+    mix(stamp.rawValue ^ actors.mixed(actor))
+  }
+
+  /// What `object` would add to its slot's digest.
+  package static func element(_ object: ObjectView) -> UInt64 {
+    if object.isSiblings { return hashKey(object.value, seed: 0x51b1) }
+    return mix(object.version.stamp.rawValue ^ mix(object.version.actor.rawValue))
+  }
+
+  /// The XOR of the elements of a slot's objects that count in one of `trees` (bit 0 is tree 0).
+  package func digest(database: Int, slot: Int, trees wanted: UInt8) -> UInt64 {
+    trees.digest(wanted, database, slot)
+  }
+
+  /// A set of siblings was written: its bytes are there now, and so is its element.
+  mutating func countSiblings(
+    database: Int, slot: Int, hash: UInt64, key: UnsafeRawBufferPointer
+  ) {
+    guard let table = homes[database], let place = find(table[slot], hash, key) else { return }
+    trees.toggle(place.record.tree, database, slot, element(place.record))
+  }
+
+  /// Puts the objects of a slot into the trees that their keys say: a keyspace's setting changed.
+  package mutating func plant(
+    database: Int, slot: Int, _ tree: (UnsafeRawBufferPointer) -> Int
+  ) {
+    guard let table = homes[database], table[slot].total > 0 else { return }
+    Table.forEachSegment(table[slot]) { segment, _ in
+      for index in 0..<segment.used {
+        let record = Entry(segment.entries[index]).record
+        let right = tree(record.key)
+        guard right != record.tree else { continue }
+        let element = element(record)
+        trees.toggle(record.tree, database, slot, element)
+        trees.toggle(right, database, slot, element)
+        record.writeTree(right)
+      }
+    }
   }
 
   // MARK: Segments
@@ -506,6 +571,7 @@ package struct Table: ~Copyable {
     guard let table = homes[database], let place = find(table[slot], hash, key) else {
       return false
     }
+    trees.toggle(place.record.tree, database, slot, element(place.record))
     removeEntry(database, &table[slot], place.segment, place.index)
     shrink(&table[slot], hash, place.segment)
     return true
@@ -641,6 +707,9 @@ package struct ScanPosition: Sendable, Equatable {
 package struct WalkedObject {
   package var key: UnsafeRawBufferPointer
   package var object: ObjectView
+  /// What it adds to its slot's digest, and to which tree.
+  package var element: UInt64
+  package var tree: Int
 }
 
 /// What to do with a walked object.
@@ -678,11 +747,16 @@ extension Table {
         }
         previous = fine
         let record = Entry(entry).record
-        visit(WalkedObject(key: record.key, object: view(record)))
+        visit(walked(record))
         visited += 1
       }
     }
     return stop
+  }
+
+  private func walked(_ record: Record) -> WalkedObject {
+    WalkedObject(
+      key: record.key, object: view(record), element: element(record), tree: record.tree)
   }
 
   /// Visits every object of a slot and removes those that `judge` says to.
@@ -694,7 +768,7 @@ extension Table {
     Table.forEachSegment(table[slot]) { segment, _ in
       for index in 0..<segment.used {
         let record = Entry(segment.entries[index]).record
-        if judge(WalkedObject(key: record.key, object: view(record))) == .remove {
+        if judge(walked(record)) == .remove {
           doomed.append(Array(record.key))
         }
       }
@@ -738,6 +812,7 @@ extension Table {
       table[slot].total = 0
     }
     counts[database] = Counts()
+    trees.removeAll(database: database)
   }
 
   /// Stops the process when the structure is inconsistent. For tests.
@@ -747,6 +822,7 @@ extension Table {
       var live = 0
       for slot in 0..<slots {
         var total: UInt32 = 0
+        var digest: UInt64 = 0
         Table.forEachSegment(table[slot]) { segment, prefix in
           invariant(segment.used <= segment.capacity, "a segment holds more than it can")
           var last: UInt64 = 0
@@ -766,9 +842,13 @@ extension Table {
             invariant(
               entry.isTombstone == record.flags.contains(.tombstone), "a false tombstone mark")
             if !entry.isTombstone { live += 1 }
+            digest ^= element(record)
             total += 1
           }
         }
+        invariant(
+          digest == self.digest(database: database, slot: slot, trees: .max),
+          "slot \(slot) has a tree that does not belong to its objects")
         invariant(
           total == table[slot].total, "slot \(slot) counts \(table[slot].total) of \(total)")
       }

@@ -64,6 +64,12 @@ struct ChildProcess: Sendable {
     custody.kill(pid)
   }
 
+  /// Stops it where it is, as a machine that hangs; nothing it holds is lost.
+  func suspend() { custody.send(SIGSTOP, to: pid) }
+
+  /// Lets it go on.
+  func resume() { custody.send(SIGCONT, to: pid) }
+
   /// An error that ends in the last lines the child printed.
   func failure(_ what: String) -> BenchError {
     let printed = [outputPath, errorPath].map(Self.lastLines).filter { !$0.isEmpty }

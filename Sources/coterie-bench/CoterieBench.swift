@@ -12,6 +12,10 @@ import Foundation
 ///                  │        ├── CPUMeter ────── LoadGenerator (redis-benchmark)
 ///                  │        └── KeyLoader ───── RESPConnection
 ///                Report                         Custody: nothing outlives the run
+///
+///   HealOptions ── Heal ──┬── Launcher ── HealingCluster ── ServerNode
+///                    │    ├── PacedClient, KeyLoader ────── RESPConnection
+///               HealReport└── Rounds
 /// ```
 @main
 enum CoterieBench {
@@ -19,6 +23,7 @@ enum CoterieBench {
     let words = Array(CommandLine.arguments.dropFirst())
     if words.first == "ring" { return RingReport.print(quick: words.contains("--quick")) }
     do {
+      if words.first == "heal" { return try heal(HealOptions(arguments: words.dropFirst())) }
       let options = try Options(arguments: words)
       if options.wantsHelp {
         print(Options.usage)
@@ -36,6 +41,34 @@ enum CoterieBench {
 
   /// Measures and prints; whether everything could be run.
   private static func compare(_ options: Options) throws(BenchError) -> Bool {
+    try withSpawners(options) { servers, load in
+      var comparison = Comparison(
+        options: options, launcher: Launcher(spawner: servers),
+        generator: LoadGenerator(spawner: load))
+      comparison.run()
+      print(Report(comparison: comparison).text)
+      return comparison.failures.isEmpty
+    }
+  }
+
+  /// The same for `heal`; ends the program when something could not be run.
+  private static func heal(_ options: HealOptions) throws(BenchError) {
+    if options.wantsHelp { return print(HealOptions.usage) }
+    var common = Options()
+    common.serverPath = options.serverPath
+    let couldRun = try withSpawners(common) { servers, load in
+      var heal = Heal(options: options, launcher: Launcher(spawner: servers), other: load)
+      heal.run()
+      print(HealReport(heal: heal).text)
+      return heal.failures.isEmpty
+    }
+    if !couldRun { exit(1) }
+  }
+
+  /// Lends `body` a spawner on a core for the servers and one on a core for the load.
+  private static func withSpawners(
+    _ options: Options, _ body: (_ servers: Spawner, _ load: Spawner) -> Bool
+  ) throws(BenchError) -> Bool {
     let custody = Custody()
     Interruption.releaseOnSignal(custody)
     defer { custody.releaseAll() }
@@ -48,12 +81,7 @@ enum CoterieBench {
     func spawner(on core: Core) -> Spawner {
       Spawner(programs: programs, core: core, custody: custody, directory: directory)
     }
-    var comparison = Comparison(
-      options: options, launcher: Launcher(spawner: spawner(on: servers)),
-      generator: LoadGenerator(spawner: spawner(on: load)))
-    comparison.run()
-    print(Report(comparison: comparison).text)
-    return comparison.failures.isEmpty
+    return body(spawner(on: servers), spawner(on: load))
   }
 
   /// A core for all servers and one for the load, the same if there is only one.

@@ -57,6 +57,13 @@ final class Custody: Sendable {
     }
   }
 
+  /// Sends a signal to a child, if it is still ours.
+  func send(_ signal: Int32, to pid: pid_t) {
+    state.withLock { state in
+      if state.children.contains(pid) { _ = Glibc.kill(pid, signal) }
+    }
+  }
+
   /// Kills every child and removes every directory.
   ///
   /// With an exit code it then ends this program, still under the lock: the measuring thread,

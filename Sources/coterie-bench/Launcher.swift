@@ -45,6 +45,30 @@ struct Launcher {
     return try ready(nodes)
   }
 
+  /// Coterie nodes of one cluster, the last one on a core of `other` where there is another one: it
+  /// is the one that heals, and on a machine of its own it would not take time from the rest.
+  mutating func healingCluster(
+    of count: Int, lastOn other: Spawner, arguments: [String]
+  ) throws(BenchError) -> HealingCluster {
+    var free: [Int] = []
+    for _ in 0..<count { free.append(try ports.take()) }
+    let seeds = free.map { "127.0.0.1:\($0)" }.joined(separator: ",")
+    let common = ["--cluster-seeds", seeds, "--loglevel", "notice"] + arguments
+    let last = Launcher(spawner: other)
+    var nodes: [ServerNode] = []
+    for port in free.dropLast() {
+      nodes.append(try startCoterie(port, common))
+    }
+    nodes.append(try last.startCoterie(free[count - 1], common))
+    return HealingCluster(deployment: try ready(nodes), last: last, arguments: common)
+  }
+
+  /// Starts a node; a second one with the same port takes up where the first one was killed.
+  func startCoterie(_ port: Int, _ arguments: [String]) throws(BenchError) -> ServerNode {
+    let arguments = ["--port", "\(port)"] + arguments
+    return try start(spawner.programs.coterieServer, "coterie", port, arguments)
+  }
+
   private func start(
     _ program: String, _ system: String, _ port: Int, _ arguments: [String]
   ) throws(BenchError) -> ServerNode {

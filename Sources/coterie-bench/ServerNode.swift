@@ -21,6 +21,55 @@ struct ServerNode: Sendable {
     }
   }
 
+  /// The fields of INFO, of the sections named.
+  func info(_ sections: String...) throws(BenchError) -> [Substring: Substring] {
+    var connection = try RESPConnection(port: port)
+    let reply = try connection.ask(["INFO"] + sections)
+    guard case .bulk(let bytes?) = reply else {
+      throw BenchError("INFO was answered with \(reply.summary)")
+    }
+    var fields: [Substring: Substring] = [:]
+    for line in String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isNewline) {
+      guard let colon = line.firstIndex(of: ":") else { continue }
+      fields[line[..<colon]] = line[line.index(after: colon)...]
+    }
+    return fields
+  }
+
+  /// A number of the section `replication`, where repair is counted.
+  func count(_ field: String) throws(BenchError) -> Int {
+    let text = try info("replication")[field[...]] ?? ""
+    guard let number = Int(text) else { throw BenchError("INFO says '\(text)' for \(field)") }
+    return number
+  }
+
+  /// Keys of database 0 that this very node holds.
+  func keysHeld() throws(BenchError) -> Int {
+    let words = try info("keyspace")["db0"] ?? ""
+    return Int(words.dropFirst("keys=".count).prefix { $0.isNumber }) ?? 0
+  }
+
+  /// Whether it is linked to all `nodes` and no data moves because a node joins.
+  func isSettled(among nodes: Int) throws(BenchError) -> Bool {
+    let fields = try info("replication", "coterie")
+    return fields["members"] == "\(nodes)"[...] && fields["members_alive"] == "\(nodes)"[...]
+      && fields["filled"] == "1" && fields["filling_slots"] == "0" && fields["ring_change"] == "0"
+  }
+
+  /// Operations of which some answer is still to come.
+  func operationsWaiting() throws(BenchError) -> Int {
+    Int(try info("coterie")["operations_waiting"] ?? "") ?? 0
+  }
+
+  /// CONFIG SET.
+  func configure(_ pairs: String...) throws(BenchError) {
+    var connection = try RESPConnection(port: port)
+    let reply = try connection.ask(["CONFIG", "SET"] + pairs)
+    guard reply == .simple("OK") else {
+      throw BenchError("CONFIG SET \(pairs) was answered with \(reply.summary)")
+    }
+  }
+
   /// Resident memory, in bytes.
   func residentSize() throws(BenchError) -> Int {
     let path = "/proc/\(process.pid)/status"

@@ -124,6 +124,12 @@ extension Frame {
     case .write(let id, let database, let key, let object, let wantsAnswer):
       buffer.appendWrite(
         id, database: database, key: key, object: object, wantsAnswer: wantsAnswer)
+    case .hint(let id, let home, let database, let key, let object, let wantsAnswer):
+      object.encoded().withUnsafeBytes {
+        buffer.appendHint(
+          id, home: home, database: database, key: key, encoded: $0, wantsAnswer: wantsAnswer)
+      }
+    case .swim(let body): buffer.appendGossip(.swim, body)
     case .written(let id, let status, let stamp): buffer.appendWritten(id, status, stamp)
     case .read(let id, let database, let key, let held, let digest):
       buffer.appendRead(id, database: database, key: key, held: held, digest: digest)
@@ -158,6 +164,10 @@ private func normalized(_ frame: [UInt8]) -> [UInt8] {
     frame[5 + 5] = frame[5 + 5] == 0 ? 0 : 1
     let key = frame.withUnsafeBytes { $0.integer(5 + 6, as: UInt32.self) } ?? 0
     normalizeDeadline(&frame, objectAt: 5 + 10 + Int(key))
+  case .hint:
+    frame[5 + 13] = frame[5 + 13] == 0 ? 0 : 1
+    let key = frame.withUnsafeBytes { $0.integer(5 + 14, as: UInt32.self) } ?? 0
+    normalizeDeadline(&frame, objectAt: 5 + 18 + Int(key))
   default: break
   }
   let length = UInt32(frame.count - 4)

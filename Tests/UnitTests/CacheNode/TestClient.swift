@@ -103,8 +103,13 @@ struct Reply: Equatable, CustomStringConvertible, ExpressibleByStringLiteral {
       elements.append(element)
       at = next
     }
+    return (list(elements), at)
+  }
+
+  /// An array of these.
+  static func list(_ elements: [Reply]) -> Reply {
     var reply = Reply("[" + elements.map(\.description).joined(separator: ", ") + "]")
     reply.elements = elements
-    return (reply, at)
+    return reply
   }
 }

@@ -34,6 +34,8 @@ final class TestCluster {
   private var places: [Place] = []
   private var deliveries: [Delivery] = []
   private var generator: SeededGenerator
+  /// Nodes that are to be no members any more: they left or were forgotten.
+  private var gone: Set<Int> = []
 
   var now: Instant {
     Instant(
@@ -46,17 +48,28 @@ final class TestCluster {
     configure: (_ node: Int, inout NodeConfiguration) -> Void = { _, _ in }
   ) {
     generator = SeededGenerator(seed: seed)
-    for index in 0..<count {
-      var configuration = NodeConfiguration(
-        id: generator.next() | 1, actor: Actor(rawValue: generator.next()),
-        incarnation: now.wallMilliseconds, name: "n\(index)", randomSeed: generator.next())
-      configuration.port = UInt16(7001 + index)
-      configuration.peerPort = UInt16(17_001 + index)
-      if index > 0 { configuration.seeds = [Endpoint(host: "127.0.0.1", port: 17_001)] }
-      configure(index, &configuration)
-      places.append(Place(configuration))
-    }
+    for index in 0..<count { addPlace { configure(index, &$0) } }
     for place in places { place.node = Node(place.configuration, now: now) }
+  }
+
+  private func addPlace(_ configure: (inout NodeConfiguration) -> Void) {
+    let index = places.count
+    var configuration = NodeConfiguration(
+      id: generator.next() | 1, actor: Actor(rawValue: generator.next()),
+      incarnation: now.wallMilliseconds, name: "n\(index)", randomSeed: generator.next())
+    configuration.port = UInt16(7001 + index)
+    configuration.peerPort = UInt16(17_001 + index)
+    if index > 0 { configuration.seeds = [Endpoint(host: "127.0.0.1", port: 17_001)] }
+    configure(&configuration)
+    places.append(Place(configuration))
+  }
+
+  /// Starts one more node, with the first one as seed; returns its number.
+  func add(_ configure: (inout NodeConfiguration) -> Void = { _ in }) -> Int {
+    addPlace(configure)
+    let place = places[places.count - 1]
+    place.node = Node(place.configuration, now: now)
+    return places.count - 1
   }
 
   /// A cluster whose nodes know each other and hold what they own.
@@ -65,19 +78,29 @@ final class TestCluster {
     configure: (_ node: Int, inout NodeConfiguration) -> Void = { _, _ in }
   ) -> TestCluster {
     let cluster = TestCluster(count, seed: seed, configure: configure)
-    let isFormed = cluster.run(atMost: 5000) { cluster.hasFormed }
-    if !isFormed { Issue.record("the cluster did not form in 5 s: \(cluster.log)") }
+    let isFormed = cluster.run(atMost: 10_000) { cluster.hasFormed }
+    if !isFormed { Issue.record("the cluster did not form in 10 s: \(cluster.log)") }
     return cluster
   }
 
+  /// All members that run know each other and hold what they own, and the ring rests. A lone node
+  /// has nobody to found a cluster with; one that has left may keep its links.
   var hasFormed: Bool {
     living.allSatisfy { node in
-      node.hasClusterFormed && node.isFilled && node.memberCount == places.count
-        && node.peersAlive == living.count - 1
+      node.hasClusterFormed && node.isFilled && (places.count == 1 || !node.isChanging)
+        && node.memberCount == places.count - gone.count && node.peersAlive >= living.count - 1
     }
   }
 
-  private var living: [Node] { places.compactMap { $0.isFrozen ? nil : $0.node } }
+  /// The members that run.
+  private var living: [Node] {
+    places.indices.compactMap { index in
+      gone.contains(index) || places[index].isFrozen ? nil : places[index].node
+    }
+  }
+
+  /// From now on this node is to be no member.
+  func expectGone(_ index: Int) { gone.insert(index) }
 
   func node(_ index: Int) -> Node? { places[index].node }
 

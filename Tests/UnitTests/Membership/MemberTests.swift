@@ -23,9 +23,12 @@ struct MemberTests {
       var record = member(
         UInt64(2 + generator.below(4)), incarnation: MemberTests.now - UInt64(generator.below(3)),
         port: UInt16(7000 + generator.below(2)))
+      record.era = UInt32(generator.below(3))
       record.revision = UInt32(generator.below(3))
-      record.status = generator.oneIn(4) ? .forgotten : .joined
+      record.status = generator.pick([.joined, .forgotten, .joining, .leaving, .removing])
+      record.health = generator.pick([.alive, .suspect, .dead])
       record.isFilled = generator.oneIn(2)
+      record.prepared = UInt64(generator.below(2))
       return record
     }
   }
@@ -43,29 +46,57 @@ struct MemberTests {
     let first = table(records)
     for _ in 0..<5 {
       let other = table(generator.shuffled(records + records.prefix(10)))
-      #expect(other.members == first.members)
+      #expect(other.all == first.all)
       #expect(other.digest == first.digest)
     }
     var relayed = MemberTable(own: member(1))
-    for record in first.members { _ = relayed.merge(record, now: MemberTests.now) }
-    #expect(relayed.members == first.members)
-    for record in first.members {
-      #expect(relayed.merge(record, now: MemberTests.now) == .known)
+    for record in first.all { _ = relayed.merge(record, now: MemberTests.now) }
+    #expect(relayed.all == first.all)
+    for record in first.all {
+      let again = relayed.merge(record, now: MemberTests.now)
+      #expect(again == .known)
+    }
+    #expect(first.members == first.all.filter { $0.status != .forgotten })
+  }
+
+  @Test("The join of two records is a lattice's, over all four ranks", arguments: Seeds.many)
+  func recordLaws(seed: UInt64) {
+    func join(_ left: Member, _ right: Member) -> Member { right.replaces(left) ? right : left }
+    let records = records(seed).map { record in
+      var record = record
+      record.id = 2
+      return record
+    }
+    for left in records {
+      #expect(!left.replaces(left))
+      for right in records {
+        #expect(join(left, right) == join(right, left))
+        #expect(left == right || left.replaces(right) != right.replaces(left))
+        for third in records.prefix(8) {
+          #expect(join(join(left, right), third) == join(left, join(right, third)))
+        }
+      }
     }
   }
 
-  @Test("A later incarnation wins over any revision, a later revision within it")
+  @Test("An era wins over any incarnation, that over any revision, that over any health")
   func ranks() {
-    let old = member(2, incarnation: 5)
-    var changed = old
-    changed.revision = 9
-    let restarted = member(2, incarnation: 6, actor: 2)
-    #expect(changed.replaces(old) && !old.replaces(changed))
-    #expect(restarted.replaces(changed) && !changed.replaces(restarted))
-    #expect(!old.replaces(old))
-    var other = old
+    var lower = member(2, incarnation: 5)
+    lower.era = 1
+    let changes: [(inout Member) -> Void] = [
+      { $0.era += 1 }, { $0.incarnation += 1 }, { $0.revision += 1 }, { $0.health = .dead },
+    ]
+    for (place, raise) in changes.enumerated() {
+      var higher = lower
+      raise(&higher)
+      var other = lower
+      for lesser in changes[(place + 1)...] { lesser(&other) }
+      #expect(higher.replaces(other) && !other.replaces(higher), "rank \(place)")
+    }
+    #expect(!lower.replaces(lower))
+    var other = lower
     other.port = 9
-    #expect(other.replaces(old) != old.replaces(other))
+    #expect(other.replaces(lower) != lower.replaces(other))
   }
 
   @Test("A false record of oneself is refuted with a higher incarnation")
@@ -99,6 +130,17 @@ struct MemberTests {
         #expect(outcome == .refused, "node \(id), incarnation \(incarnation)")
       }
     }
+    for count in [UInt32.max / 2 + 1, .max] {
+      for id in [1, 2, 3] as [UInt64] {
+        var revised = member(id)
+        revised.revision = count
+        let revision = table.merge(revised, now: MemberTests.now)
+        var renewed = member(id)
+        renewed.era = count
+        let era = table.merge(renewed, now: MemberTests.now)
+        #expect(revision == .refused && era == .refused, "node \(id), \(count)")
+      }
+    }
     #expect(table.own == member(1))
     #expect(table[2] == member(2))
     #expect(table[3] == nil)
@@ -108,30 +150,142 @@ struct MemberTests {
     #expect(table.own.replaces(latest))
   }
 
-  @Test("A restart is a new identity that replaces the dead one (LESSONS.md, D21)")
-  func restart() {
-    var table = table([member(2)])
-    let isForgotten = table.forget(2)
-    #expect(isForgotten)
-    #expect(table.joined.map(\.id) == [1])
-    let stale = table.merge(member(2), now: MemberTests.now)
-    #expect(stale == .known)
-    #expect(table.joined.map(\.id) == [1])
-    let outcome = table.merge(
-      member(2, incarnation: MemberTests.now + 1, actor: 2), now: MemberTests.now)
-    #expect(outcome == .changed)
-    #expect(table.joined.map(\.id) == [1, 2])
-    #expect(table[2]?.actor == Actor(rawValue: 2))
+  /// What others believe in the end of node 1, of whom they were told `forged` first.
+  private func heal(_ forged: Member) -> [Member?] {
+    var own = MemberTable(own: member(1))
+    var others = (2...4).map { MemberTable(own: member($0)) }
+    for place in others.indices {
+      _ = others[place].merge(member(1), now: MemberTests.now)
+      _ = others[place].merge(forged, now: MemberTests.now)
+      if let said = others[place][1] { _ = own.merge(said, now: MemberTests.now + 1) }
+    }
+    for place in others.indices { _ = others[place].merge(own.own, now: MemberTests.now + 1) }
+    return others.map { $0[1] }
   }
 
-  @Test("Only others that are in the ring can be forgotten")
-  func forget() {
+  @Test("Whatever is forged, it is refused or refuted, and the node stays a member (D20)")
+  func forgedRanks() {
+    let largest = UInt32.max / 2
+    let ranks: [(name: String, change: (inout Member) -> Void)] = [
+      ("the next revision", { $0.revision += 1 }),
+      ("the highest revision", { $0.revision = largest }),
+      ("a refused revision", { $0.revision = largest + 1 }),
+      ("the next incarnation", { $0.incarnation += 1 }),
+      ("a day's incarnation", { $0.incarnation += 86_400_000 }),
+      ("a refused incarnation", { $0.incarnation = .max }),
+      (
+        "both",
+        {
+          $0.incarnation += 86_400_000
+          $0.revision = largest
+        }
+      ),
+      ("a refused era", { $0.era = .max }),
+    ]
+    for status in [MemberStatus.forgotten, .leaving, .removing, .joining] {
+      for health in [MemberHealth.alive, .dead] {
+        for rank in ranks {
+          var forged = member(1)
+          forged.status = status
+          forged.health = health
+          rank.change(&forged)
+          for said in heal(forged) {
+            #expect(
+              said?.status == .joined && said?.health == .alive,
+              "\(rank.name), \(status), \(health): \(said.debugDescription)")
+          }
+        }
+      }
+    }
+  }
+
+  @Test("A restart is a new identity that beats suspect and dead (LESSONS.md, D21)")
+  func restart() {
+    for health in [MemberHealth.suspect, .dead] {
+      var table = table([member(2)])
+      let isSaid = table.setHealth(2, health)
+      #expect(isSaid && table[2]?.health == health)
+      let stale = table.merge(member(2), now: MemberTests.now)
+      #expect(stale == .known)
+      #expect(table[2]?.health == health)
+      let outcome = table.merge(
+        member(2, incarnation: MemberTests.now + 1, actor: 2), now: MemberTests.now)
+      #expect(outcome == .changed)
+      #expect(table[2]?.health == .alive)
+      #expect(table[2]?.actor == Actor(rawValue: 2))
+    }
+  }
+
+  @Test("Who was forgotten stays so over its restarts, until it starts over")
+  func forgottenStays() {
     var table = table([member(2)])
-    let own = table.forget(1)
-    let unknown = table.forget(9)
-    let first = table.forget(2)
-    let second = table.forget(2)
-    #expect([own, unknown, first, second] == [false, false, true, false])
+    let isForgotten = table.remove(2, to: .forgotten)
+    #expect(isForgotten)
+    #expect(table.members.map(\.id) == [1])
+    #expect(table.all.map(\.id) == [1, 2])
+    for later in [0, 1, 80_000_000] as [UInt64] {
+      var record = member(2, incarnation: MemberTests.now + later, actor: 2)
+      record.revision = 9
+      let outcome = table.merge(record, now: MemberTests.now)
+      #expect(outcome == .known)
+      #expect(table[2]?.status == .forgotten)
+    }
+    var node = MemberTable(own: member(2, incarnation: MemberTests.now + 5))
+    let order = table[2].map { node.merge($0, now: MemberTests.now) }
+    #expect(order == .removed)
+    #expect(node.own.status == .forgotten)
+    node.startOver(now: MemberTests.now + 6)
+    #expect(node.all.count == 1 && node.own.status == .joining)
+    let back = table.merge(node.own, now: MemberTests.now)
+    #expect(back == .changed)
+    #expect(table.members.map(\.id) == [1, 2])
+  }
+
+  @Test("Only other members can be removed, first from the ring and then for good")
+  func remove() {
+    var table = table([member(2)])
+    var outcomes: [Bool] = []
+    for (id, status) in [
+      (1, .forgotten), (9, .forgotten), (2, .removing), (2, .removing), (2, .forgotten),
+      (2, .forgotten), (2, .removing),
+    ] as [(UInt64, MemberStatus)] {
+      outcomes.append(table.remove(id, to: status))
+    }
+    #expect(outcomes == [false, false, true, false, true, false, false])
+  }
+
+  @Test("Health only gets worse at one rank, and nobody says it of itself")
+  func setHealth() {
+    var table = table([member(2)])
+    let rows: [(id: UInt64, health: MemberHealth, isNews: Bool)] = [
+      (1, .dead, false), (9, .dead, false), (2, .alive, false), (2, .suspect, true),
+      (2, .suspect, false), (2, .alive, false), (2, .dead, true), (2, .suspect, false),
+    ]
+    for row in rows {
+      let isNews = table.setHealth(row.id, row.health)
+      #expect(isNews == row.isNews, "\(row.id) \(row.health)")
+    }
+  }
+
+  @Test("Tables have one digest exactly when they are equal but for health", arguments: Seeds.some)
+  func digest(seed: UInt64) {
+    func bare(_ table: MemberTable) -> [Member] {
+      table.all.map { record in
+        var record = record
+        record.health = .alive
+        return record
+      }
+    }
+    var tables = (0..<8).map { table(records(seed &* 8 &+ $0 % 6)) }
+    tables.append(tables[0])
+    for id in 2...5 as ClosedRange<UInt64> { _ = tables[8].setHealth(id, .dead) }
+    tables.append(tables[0])
+    tables[9].updateOwn { $0.isFilled = false }
+    for left in tables {
+      for right in tables {
+        #expect((left.digest == right.digest) == (bare(left) == bare(right)))
+      }
+    }
   }
 
   @Test("A change of one's own record is news to others")
@@ -147,7 +301,7 @@ struct MemberTests {
   func roundTrip(seed: UInt64) {
     let table = table(records(seed))
     let bytes = written { table.encode(to: &$0) }
-    #expect(bytes.withUnsafeBytes { MemberTable.decode($0) } == table.members)
+    #expect(bytes.withUnsafeBytes { MemberTable.decode($0) } == table.all)
   }
 
   @Test("Cut and changed tables never stop the process", arguments: Seeds.few)
@@ -219,17 +373,18 @@ struct MemberTests {
 
 @Suite("The health of a link")
 struct LinkHealthTests {
-  @Test("A silent link is asked once an interval, then given up")
+  @Test("A link that says nothing to what was sent is asked once an interval, then given up")
   func table() {
-    let rows: [(at: UInt64, heard: Bool, verdict: LinkHealth.Verdict)] = [
-      (1000, false, .fine), (1099, false, .fine), (1100, false, .ping), (1150, false, .fine),
-      (1200, false, .ping), (1250, true, .fine), (1349, false, .fine), (1350, false, .ping),
-      (1749, false, .ping), (1750, false, .dead), (1760, true, .fine), (2259, false, .ping),
-      (2260, false, .dead),
+    let rows: [(at: UInt64, event: Character, verdict: LinkHealth.Verdict)] = [
+      (1000, "-", .fine), (9000, "-", .fine), (10_000, "s", .fine), (10_099, "-", .fine),
+      (10_100, "s", .ping), (10_150, "-", .fine), (10_200, "-", .ping), (10_250, "h", .fine),
+      (20_000, "-", .fine), (20_000, "s", .fine), (20_499, "s", .ping), (20_500, "-", .dead),
+      (20_510, "h", .fine), (29_000, "s", .fine), (29_500, "-", .dead),
     ]
-    var health = LinkHealth(openedAt: 1000)
+    var health = LinkHealth()
     for row in rows {
-      if row.heard { health.heard(at: row.at) }
+      if row.event == "h" { health.heard() }
+      if row.event == "s" { health.sent(at: row.at) }
       let verdict = health.verdict(at: row.at, pingInterval: 100, deadAfter: 500)
       #expect(verdict == row.verdict, "at \(row.at)")
     }
@@ -237,7 +392,8 @@ struct LinkHealthTests {
 
   @Test("A clock reading from before the last one counts as no time")
   func earlierReading() {
-    var health = LinkHealth(openedAt: 1000)
+    var health = LinkHealth()
+    health.sent(at: 1000)
     let verdict = health.verdict(at: 900, pingInterval: 100, deadAfter: 500)
     #expect(verdict == .fine)
   }

@@ -41,6 +41,9 @@ struct FrameSample: Sendable, CustomTestStringConvertible {
     case .settings(let body): "settings \(body.text)"
     case .digest(let members, let settings, let clock):
       "digest \(members) \(settings) \(clock.rawValue)"
+    case .hint(let id, let home, let database, let key, let object, let wantsAnswer):
+      "hint \(id.rawValue) \(home) \(database) \(key.text) \(describe(object)) \(wantsAnswer)"
+    case .swim(let body): "swim \(body.text)"
     }
   }
 
@@ -106,6 +109,22 @@ struct FrameSample: Sendable, CustomTestStringConvertible {
     },
     FrameSample("query 3735928559 count 0 ") { $0.appendQuery(id, .count, database: 0, raw("")) },
     FrameSample("answer 3735928559 a") { $0.appendAnswer(id, raw("a")) },
+    FrameSample("query 3735928559 version 0 key") {
+      $0.appendQuery(id, .version, database: 0, raw("key"))
+    },
+    FrameSample("hint 3735928559 77 15 key [300/4 0 0 value] true") { buffer in
+      view("value").encoded().withUnsafeBytes {
+        buffer.appendHint(
+          id, home: 77, database: 15, key: raw("key"), encoded: $0, wantsAnswer: true)
+      }
+    },
+    FrameSample("hint 3735928559 1 0  [300/4 99 1 ] false") { buffer in
+      view("", deadline: 99).encoded().withUnsafeBytes {
+        buffer.appendHint(id, home: 1, database: 0, key: raw(""), encoded: $0, wantsAnswer: false)
+      }
+    },
+    FrameSample("swim s") { $0.appendGossip(.swim, raw("s")) },
+    FrameSample("swim ") { $0.appendGossip(.swim, raw("")) },
     FrameSample("members m") { $0.appendGossip(.members, raw("m")) },
     FrameSample("settings ") { $0.appendGossip(.settings, raw("")) },
     FrameSample("digest 1 2 3") {

@@ -102,7 +102,7 @@ struct FrameTests {
     for _ in 0..<2000 {
       var bytes = generator.bytes(5 + generator.below(80))
       setLength(&bytes, bytes.count - 4)
-      bytes[4] = UInt8(generator.below(18))
+      bytes[4] = UInt8(generator.below(20))
       if case .incomplete = look(bytes) { Issue.record("\(bytes) is complete") }
     }
   }
@@ -140,6 +140,44 @@ struct FrameTests {
         $0.append(Array(repeating: 0, count: 20) as [UInt8])
       }
       #expect(look(bytes) == .malformed(.malformed(.write)), "a key of \(length)")
+    }
+  }
+
+  @Test("A hint whose key is longer than its frame is refused")
+  func longHintedKey() {
+    for length in [4, 100, UInt32.max] {
+      let bytes = written {
+        $0.append(littleEndian: UInt32(1 + 18 + 3 + 17))
+        $0.append(FrameKind.hint.rawValue)
+        $0.append(littleEndian: UInt32(1))
+        $0.append(littleEndian: UInt64(2))
+        $0.append([0, 1] as [UInt8])
+        $0.append(littleEndian: length)
+        $0.append(Array(repeating: 0, count: 20) as [UInt8])
+      }
+      #expect(look(bytes) == .malformed(.malformed(.hint)), "a key of \(length)")
+    }
+  }
+
+  @Test("An encoded object in a write is the same frame as the object itself")
+  func encodedWrite() {
+    for value in ["", "v", String(repeating: "x", count: 300)] {
+      value.bytes.withUnsafeBytes { raw in
+        let object = ObjectView(
+          version: Version(stamp: Stamp(rawValue: 5), actor: Actor(rawValue: 6)), deadline: 7,
+          flags: .none, value: raw)
+        let id = RequestID(rawValue: 9)
+        let encoded = object.encoded()
+        let left = written {
+          $0.appendWrite(id, database: 3, key: raw, object: object, wantsAnswer: true)
+        }
+        let right = written { buffer in
+          encoded.withUnsafeBytes {
+            buffer.appendWrite(id, database: 3, key: raw, encoded: $0)
+          }
+        }
+        #expect(left == right)
+      }
     }
   }
 

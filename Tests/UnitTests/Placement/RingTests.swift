@@ -138,4 +138,64 @@ struct RingTests {
   #else
     private static let sizes = Array(3...24) + [28, 32, 40, 50, 64, 75, 99, 100]
   #endif
+
+  @Test("The slots of a node are those of which it is one of the first owners")
+  func slotsOfANode() {
+    for (count, zones) in [(1, 1), (4, 1), (9, 3)] {
+      let ring = Ring(members(count, zones: zones))
+      for copies in [0, 1, 3, 7, 20] {
+        var sum = 0
+        for index in 0..<UInt16(count) {
+          let slots = ring.slots(of: index, copies: copies)
+          let expected = (0..<Slot.count).filter {
+            owners(ring, $0).prefix(copies).contains(index)
+          }
+          #expect(slots.count == expected.count && expected.allSatisfy(slots.contains))
+          sum += slots.count
+        }
+        #expect(sum == Slot.count * min(copies, ring.copies))
+        #expect(ring.slots(of: 99, copies: copies).isEmpty)
+      }
+    }
+  }
+
+  /// The members in the order of their first tokens behind a slot, counted by hand.
+  private func walk(_ members: [RingMember], _ slot: Int) -> [UInt16] {
+    let place = UInt64(slot) << 50
+    let first = members.map { member in
+      // The distance to a token wraps around with the circle.
+      let distance = (0..<member.weight * Ring.vnodesPerWeight).map {
+        mix(member.id ^ mix(UInt64($0) &+ 1)) &- place
+      }.min()
+      return (distance ?? 0, member.index)
+    }
+    return first.sorted { $0.0 < $1.0 }.map(\.1)
+  }
+
+  @Test("A fallback is the first fit node in ring order, and never an owner", arguments: Seeds.few)
+  func fallback(seed: UInt64) {
+    var generator = SeededGenerator(seed: seed)
+    for (count, zones) in [(1, 1), (3, 1), (5, 2), (12, 3)] {
+      let members = members(count, seed: seed, zones: zones, weights: [1, 2])
+      let ring = Ring(members)
+      for _ in 0..<300 {
+        let slot = generator.below(Slot.count)
+        let copies = 1 + generator.below(4)
+        let unfit = Set(members.map(\.index).filter { _ in generator.oneIn(2) })
+        let owners = owners(ring, slot).prefix(copies)
+        let expected = walk(members, slot).first {
+          !owners.contains($0) && !unfit.contains($0)
+        }
+        var asked: [UInt16] = []
+        let found = ring.fallback(Slot(slot), copies: copies) { index in
+          asked.append(index)
+          return !unfit.contains(index)
+        }
+        #expect(found == expected, "slot \(slot), \(copies) copies, unfit \(unfit.sorted())")
+        #expect(Set(asked).count == asked.count && Set(asked).isDisjoint(with: owners))
+        #expect(ring.fallback(Slot(slot), copies: copies) { _ in false } == nil)
+        #expect(ring.fallback(Slot(slot), copies: 20) { _ in true } == nil || count > 7)
+      }
+    }
+  }
 }

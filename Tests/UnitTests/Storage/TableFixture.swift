@@ -25,6 +25,8 @@ final class TableFixture {
   private(set) var model: [ModelKey: ModelObject] = [:]
   let slots: Int
   let databases: Int
+  /// The hash tree that a key's objects are to count in.
+  var tree: ([UInt8]) -> Int = { _ in 0 }
 
   init(databases: Int = 2, slots: Int, seed: UInt64) {
     self.databases = databases
@@ -47,7 +49,7 @@ final class TableFixture {
       let place = table.write(
         database: key.database, slot: slot(key.bytes), hash: table.hash(raw), key: raw,
         version: object.version, deadline: object.deadline, flags: object.flags,
-        valueLength: object.value.count, keeping: keeping)
+        valueLength: object.value.count, keeping: keeping, tree: tree(key.bytes))
       guard let place else {
         Issue.record("the table refuses an actor")
         return
@@ -83,17 +85,22 @@ final class TableFixture {
           database: key.database, slot: slot(key.bytes), hash: table.hash(raw), key: raw,
           incoming: ObjectView(
             version: object.version, deadline: object.deadline, flags: object.flags, value: value),
-          resolved: &resolved)
+          tree: tree(key.bytes), resolved: &resolved)
       }
     }
   }
 
   func remove(_ key: ModelKey) {
-    let isRemoved = key.bytes.withUnsafeBytes { raw in
+    let isRemoved = removeOnly(key)
+    #expect(isRemoved == (model.removeValue(forKey: key) != nil))
+  }
+
+  @discardableResult
+  func removeOnly(_ key: ModelKey) -> Bool {
+    key.bytes.withUnsafeBytes { raw in
       table.remove(
         database: key.database, slot: slot(key.bytes), hash: table.hash(raw), key: raw)
     }
-    #expect(isRemoved == (model.removeValue(forKey: key) != nil))
   }
 
   func sweep(database: Int, slot: Int, _ isDoomed: (ModelObject) -> Bool) {
@@ -110,7 +117,40 @@ final class TableFixture {
     model = model.filter { $0.key.database != database }
   }
 
+  /// Puts all objects into the trees that `tree` says now.
+  func plant() {
+    for database in 0..<databases {
+      for slot in 0..<slots { table.plant(database: database, slot: slot) { tree(Array($0)) } }
+    }
+  }
+
   // MARK: Looks
+
+  /// The digests of all slots, for all trees and for each one, from a walk over the objects.
+  func walkedDigests() -> [UInt64] {
+    digests { database, slot, trees in
+      var digest: UInt64 = 0
+      _ = table.walk(database: database, slot: slot, from: .start, count: .max) { walked in
+        #expect(walked.element == Table.element(walked.object))
+        #expect(walked.tree == tree(Array(walked.key)))
+        if trees >> UInt8(walked.tree) & 1 == 1 { digest ^= Table.element(walked.object) }
+      }
+      return digest
+    }
+  }
+
+  /// The digests that the table keeps.
+  func digests() -> [UInt64] {
+    digests { table.digest(database: $0, slot: $1, trees: $2) }
+  }
+
+  private func digests(_ digest: (Int, Int, UInt8) -> UInt64) -> [UInt64] {
+    (0..<databases).flatMap { database in
+      (0..<slots).flatMap { slot in
+        [UInt8.max, 0, 0b110, 1, 2, 4, 8].map { digest(database, slot, $0) }
+      }
+    }
+  }
 
   static func copy(_ view: ObjectView) -> ModelObject {
     ModelObject(
@@ -143,6 +183,7 @@ final class TableFixture {
   /// Compares every object, count and walk with the model.
   func check(_ comment: Comment? = nil, location: SourceLocation = #_sourceLocation) {
     table.checkInvariants()
+    #expect(digests() == walkedDigests(), sourceLocation: location)
     for (key, object) in model where self.object(key) != object {
       Issue.record("\(key) is \(String(describing: self.object(key)))", sourceLocation: location)
     }

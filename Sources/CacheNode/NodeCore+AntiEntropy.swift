@@ -1,0 +1,100 @@
+import Membership
+import Objects
+import PeerProtocol
+import Placement
+import Primitives
+import Storage
+
+// # Anti-entropy, and when a tombstone is settled
+//
+// Once a period each node pulls from every node that owns slots together with it, one after the
+// other. So whatever two owners do not have in common at the start of a period they have at its end,
+// without a read of a client and without a hint.
+//
+// A tombstone may go when nothing older of its key can come from anywhere. Older objects are
+//
+//     with owners     an owner that has pulled everything from here since the deletion has the
+//                     tombstone: `compared` says so, for the time at which it began
+//     with others     as hints, or in slots that a node lost: acks of the failure detector say of
+//                     every member since when it has kept nothing older for others
+//     on their way    for no longer than an operation lasts: `settleMargin`
+//
+// The minimum over all of them is the time up to which this node is converged: everything older is on
+// all its owners, and nowhere else. A member that is away stops that clock, until it is back or is
+// removed; then `tombstone-ttl` decides alone. Hints live shorter than that, always.
+//
+// An owner forgets a tombstone a moment before another one does. The other's copy is not taken up
+// again, so a comparison in between repairs nothing.
+
+extension NodeCore {
+  mutating func stepAntiEntropy() {
+    guard monotonic >= nextExchange, clusterState == .ok, !coOwners.isEmpty else { return }
+    nextExchange = monotonic + antiEntropyPeriod / UInt64(coOwners.count)
+    guard missing.isEmpty else { return }
+    nextCoOwner = (nextCoOwner + 1) % coOwners.count
+    let peer = coOwners[nextCoOwner]
+    guard liveness[peer] > 0, !isExchanging(with: peer, .antiEntropy) else { return }
+    let parts = sharedParts(tracked ?? SlotSet()) { [coOwner = UInt16(peer)] slot in
+      rank(of: coOwner, slot)
+    }
+    _ = startExchange(peer, .antiEntropy, parts)
+  }
+
+  /// The rank of a peer among the owners of a slot; one above all when it is none.
+  private func rank(of peer: UInt16, _ slot: Int) -> Int {
+    for rank in 0..<ring.copies where ring.owner(Slot(slot), rank: rank) == peer { return rank }
+    return Limits.copies
+  }
+
+  // MARK: Settlement
+
+  /// Unix milliseconds up to which everything is settled; 0 when that is not known.
+  func convergedUpTo() -> UInt64 {
+    guard !isChanging, missing.isEmpty, !mayHoldLeftovers else { return 0 }
+    if members.count == 1 { return wall }
+    var least = min(
+      sabotaged(.hastyReaping) ? wall : swim.othersClearUpTo, hints.oldest?.milliseconds ?? .max)
+    for peer in coOwners { least = min(least, peers[peer].pointee.hasAllUpTo) }
+    return least
+  }
+
+  /// Once a second or so; what was settled stays settled until the ring changes.
+  mutating func noteSettled() { clearedAt = max(clearedAt, convergedUpTo()) }
+
+  /// Whether a dead object needs to be remembered no longer.
+  func isReapable(_ object: ObjectView) -> Bool {
+    guard object.isTombstone else { return false }
+    let since = max(object.version.stamp.milliseconds, object.deadline)
+    if sabotaged(.earlyReaping) { return since + 1000 < wall }
+    let margin =
+      sabotaged(.hastyReaping)
+      ? 0 : max(configuration.timing.settleMargin, operationTimeout * 2) / 1000
+    if since &+ margin <= clearedAt { return true }
+    let longest = UInt64(parameters.number("tombstone-ttl")) * 1000
+    return since <= wall && wall - since >= longest
+  }
+
+  /// A co-owner that has restarted, or came to own other slots, has pulled nothing yet.
+  mutating func forgetProgress(of peer: Int) {
+    peers[peer].pointee.hasAllUpTo = 0
+    peers[peer].pointee.comparesSince = 0
+  }
+}
+
+extension NodeCore {
+  /// Puts all objects into the trees that the present settings say, when these have changed.
+  mutating func replant() {
+    let now = (0..<keyspaceMap.keyspaces.count).map {
+      "\(keyspaceMap.names[$0])=\(policies[$0].tree)"
+    }
+    guard now != plantedTrees else { return }
+    plantedTrees = now
+    for database in 0..<table.databases where !isUnused(database) {
+      for slot in 0..<Slot.count {
+        table.plant(database: database, slot: slot) { key in
+          policies[keyspaceMap.index(for: key)].tree
+        }
+      }
+    }
+  }
+}
