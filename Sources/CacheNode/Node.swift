@@ -172,6 +172,9 @@ package final class Node {
     core.snapshot(at: now.wallMilliseconds)
   }
 
+  /// How this node sees a key's owners, for the simulator's traces.
+  package func trace(_ key: [UInt8]) -> String { core.trace(key) }
+
   package func statistics() -> NodeStatistics { core.statistics }
   package var settingsText: String { core.settingsText() }
   package func checkInvariants() { core.table.checkInvariants() }

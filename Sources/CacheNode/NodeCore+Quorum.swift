@@ -644,7 +644,11 @@ extension NodeCore {
     let held = table.object(
       database: operation.pointee.database, slot: operation.pointee.slot,
       hash: operation.pointee.hash, key: operation.pointee.key)
-    if let held, held.version > saved.version, held.version.actor == writer { return false }
+    if let held, held.version > saved.version,
+      held.version.actor == writer || formerWriters.contains(held.version.actor)
+    {
+      return false
+    }
     operation.pointee.restamps += 1
     operation.pointee.version = nextVersion()
     var object = saved
@@ -869,6 +873,7 @@ extension NodeCore {
     let operation = operations[index]
     if operation.pointee.isDone {
       // Late answers did not come; the reply itself may still wait for its turn.
+      stopWaiting(index)
       if case .none = operation.pointee.origin { end(index) }
       return
     }
@@ -887,7 +892,27 @@ extension NodeCore {
       locks[operation.pointee.hash]?.removeAll { $0 == index }
       return refuse(index)
     }
+    stopWaiting(index)
     fail(index)
+  }
+
+  /// Nobody that is asked still counts. Owners of a write that have not said that they have it get
+  /// it later, as a hint: an operation that waited on could hand out an old write long after the
+  /// key's deletion has settled.
+  private mutating func stopWaiting(_ index: Int) {
+    let operation = operations[index]
+    let late = operation.pointee.quorum.outstanding
+    guard !late.isEmpty else { return }
+    for rank in 0..<operation.pointee.ownerCount where late.contains(rank) {
+      _ = operation.pointee.quorum.giveUp(rank)
+      guard operation.pointee.kind == .write, operation.pointee.object.count > 0 else { continue }
+      let home =
+        operation.pointee.standIns.contains(rank)
+        ? operation.pointee.homes[rank] : operation.pointee.owners[rank]
+      keepHint(
+        for: Int(home), operation.pointee.database, operation.pointee.key,
+        operation.pointee.object)
+    }
   }
 
   /// A peer is gone: whatever waits for its answer stops waiting.

@@ -138,13 +138,18 @@ extension NodeCore {
     } else if tracked != nil, !fresh.isEmpty {
       held.subtract(fresh)
       // What it wrote to these slots before it lost them it does not know any more: D1.
-      writer = Actor(rawValue: generator.next() | 1)
+      renewWriter()
     }
     if let old = tracked, !old.isSubset(of: own) { mayHoldLeftovers = true }
     held.formIntersection(own)
     for peer in pulled.keys { pulled[peer]?.formIntersection(own) }
     tracked = own
     noteFilled()
+  }
+
+  private mutating func renewWriter() {
+    formerWriters = (formerWriters + [writer]).suffix(4)
+    writer = Actor(rawValue: generator.next() | 1)
   }
 
   /// The largest n of all keyspaces, as far as there are members.
@@ -359,7 +364,7 @@ extension NodeCore {
     for database in 0..<table.databases { table.removeAll(database: database) }
     for target in hints.targetIDs { _ = hints.forget(target) }
     members.startOver(now: wall)
-    writer = Actor(rawValue: generator.next() | 1)
+    renewWriter()
     clusterState = .forming
     formingSince = monotonic
     pulled = [:]

@@ -161,4 +161,20 @@ extension NodeCore {
         ? $0.key.lexicographicallyPrecedes($1.key) : $0.database < $1.database
     }
   }
+
+  func trace(_ key: [UInt8]) -> String {
+    let slot = key.withUnsafeBytes { slotHasher.slot(of: $0).index }
+    var owners = ["", ""]
+    for rank in 0..<min(mostCopies, ring.copies) {
+      owners[0] += " \(peers[Int(ring.owner(Slot(slot), rank: rank))].pointee.id % 1000)"
+    }
+    for rank in 0..<(isChanging ? min(mostCopies, shadow.copies) : 0) {
+      owners[1] += " \(peers[Int(shadow.owner(Slot(slot), rank: rank))].pointee.id % 1000)"
+    }
+    return "id \(configuration.id % 1000), ring\(owners[0])"
+      + (isChanging ? ", shadow\(owners[1])" : "")
+      + (isTracked(slot) ? held.contains(slot) ? ", holds" : ", fills" : "")
+      + (mayHoldLeftovers ? ", leftovers" : "")
+      + (hints.count > 0 ? ", \(hints.count) hints" : "") + ", clear up to \(clearedAt % 1_000_000)"
+  }
 }

@@ -49,6 +49,8 @@ struct NodeCore: ~Copyable {
   let actor: Actor
   /// Who stamps its writes: `actor`, and another one after it has lost what it wrote.
   var writer: Actor
+  /// The names that this node wrote under before, the last few of them.
+  var formerWriters: [Actor] = []
 
   // Words
   let commandTable: CommandTable

@@ -28,6 +28,18 @@ extension Simulation {
     observeAll()
   }
 
+  /// Prints a node's copy of the traced key when it has changed.
+  func traceCopy(_ place: SimulatedNode) {
+    guard let node = place.node, let tracedKey else { return }
+    let key = Array(tracedKey.utf8)
+    let copy = node.snapshot(now: world.instant(place)).first { $0.key == key }
+    let text = copy.map { Simulation.describe($0.object) } ?? "nothing"
+    let line = "\(text); \(node.trace(key))"
+    guard tracedCopies[place.index] != line else { return }
+    tracedCopies[place.index] = line
+    print("\(world.now)   node \(place.index): \(line)")
+  }
+
   func allKeys() -> [String] {
     var keys: Set<String> = []
     for place in world.nodes {

@@ -59,8 +59,10 @@ package final class Simulation {
   var calmSince: UInt64 = 0
   /// What `calmSince` can't be told of by events: who is up and filled.
   var fillState: [Bool] = []
-  /// A key whose commands and replies are printed.
+  /// A key whose commands, replies and copies are printed.
   let tracedKey: String?
+  /// What was last printed of each node's copy.
+  var tracedCopies: [Int: String] = [:]
 
   /// After a heal every command has to succeed from then on.
   static let recovery: UInt64 = 2_000_000
@@ -78,6 +80,12 @@ package final class Simulation {
     world.overseeTurn = { [unowned self] in self.oversee() }
     world.nodeEnds = { [unowned self] in self.ends($0) }
     world.disturbed = { [unowned self] in self.disturbed() }
+    if tracedKey != nil {
+      world.settled = { [unowned self] in self.traceCopy($0) }
+      world.logged = { [unowned self] in
+        print("\(self.world.now) node \($0.index) logs: \($1)")
+      }
+    }
   }
 
   package static func run(seed: UInt64, sabotage: Sabotage = []) -> SimulationResult {

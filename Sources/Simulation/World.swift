@@ -53,6 +53,10 @@ final class World {
   var nodeEnds: (SimulatedNode) -> Void = { _ in }
   /// Called when the network or the set of running nodes changed.
   var disturbed: () -> Void = {}
+  /// Called after a node's round; only when a key is traced.
+  var settled: ((SimulatedNode) -> Void)?
+  /// What nodes log; only when a key is traced.
+  var logged: ((SimulatedNode, String) -> Void)?
 
   /// True time's zero: any Unix time will do.
   static let epoch: UInt64 = 1_700_000_000_000_000
@@ -247,6 +251,7 @@ final class World {
       for action in actions { run(action, place) }
       rounds += 1
     } while !actions.isEmpty && rounds < 10
+    settled?(place)
     let due = max(node.nextDue, 1_000_000) - 1_000_000
     if due < place.wakeAt {
       place.wakeAt = max(due, now + 1)
@@ -260,7 +265,8 @@ final class World {
       dial(place, link, to: Int(endpoint.port) - Int(World.basePort))
     case .closeLink(let link): hangUp(place, link)
     case .save(let state): place.saved = state
-    case .closeSession, .setReading, .rewriteConfiguration, .shutdown, .log: break
+    case .log(_, let text): logged?(place, text)
+    case .closeSession, .setReading, .rewriteConfiguration, .shutdown: break
     }
   }
 
