@@ -18,7 +18,10 @@ extension NodeCore {
       dropLink(id, "a malformed message of the failure detector")
       return false
     }
-    guard clusterState != .removed else { return true }
+    guard clusterState != .removed else {
+      sayGone(to: id)
+      return true
+    }
     swim.received(
       message, from: peers[link.pointee.peer].pointee.id, oldest: oldestForOthers, now: monotonic,
       wall: wall, &swimActions)
@@ -99,10 +102,21 @@ extension NodeCore {
     return hints.oldest?.milliseconds ?? .max
   }
 
-  /// Tells everybody the own last record, at once.
-  mutating func sendFarewell() {
+  private mutating func encodeFarewell() {
     scratch.pointee.removeAll()
     SwimMessage(kind: .gossip, sequence: 0, records: [members.own]).encode(to: &scratch.pointee)
+  }
+
+  /// Who still counts this node has not heard that it is out.
+  private mutating func sayGone(to id: LinkID) {
+    guard members.own.status == .forgotten else { return }
+    encodeFarewell()
+    linkOutput(id)?.pointee.appendGossip(.swim, scratch.pointee.readable)
+  }
+
+  /// Tells everybody the own last record, at once.
+  mutating func sendFarewell() {
+    encodeFarewell()
     for peer in 1..<max(1, peers.end) {
       peerOutput(peer)?.pointee.appendGossip(.swim, scratch.pointee.readable)
     }

@@ -81,6 +81,13 @@ package struct SimulationOptions: Sendable {
     {
       partitions = true
     }
+    if sabotage.contains(.emptyVotes) {
+      // One copy answers a read: the empty one.
+      copies = 3
+      write = 3
+      read = 1
+      isSloppy = false
+    }
     if sabotage.contains(.oneRing) {
       joins = true
       leaves = true
