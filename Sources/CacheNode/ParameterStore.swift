@@ -56,7 +56,7 @@ package struct ParameterStore: Sendable {
     open("hint-memory", .memory, "268435456"),
     open("hint-memory-per-node", .memory, "134217728"),
     open("anti-entropy-interval", .integer(1...86_400), "10"),
-    open("transfer-rate", .memory, "33554432"),
+    open("transfer-rate", .memory, "16777216"),
     open("operation-timeout", .integer(10...60_000), "1000"),
     // Read or set by clients and tools; nothing here acts on them yet.
     open("save", .savePoints, ""),
