@@ -30,14 +30,30 @@ extension NodeCore {
   mutating func stepAntiEntropy() {
     guard monotonic >= nextExchange, clusterState == .ok, !coOwners.isEmpty else { return }
     nextExchange = monotonic + antiEntropyPeriod / UInt64(coOwners.count)
-    guard missing.isEmpty else { return }
+    guard missing.isEmpty, !awaitsHints() else { return }
     nextCoOwner = (nextCoOwner + 1) % coOwners.count
     let peer = coOwners[nextCoOwner]
-    guard liveness[peer] > 0, !isExchanging(with: peer, .antiEntropy) else { return }
+    // Whoever is still to get many writes from here has old versions to show, no more.
+    guard liveness[peer] > 0, !isExchanging(with: peer, .antiEntropy),
+      hints.count(for: peers[peer].pointee.id) < Limits.hintsBeforeComparison
+    else { return }
     let parts = sharedParts(tracked ?? SlotSet()) { [coOwner = UInt16(peer)] slot in
       rank(of: coOwner, slot)
     }
     _ = startExchange(peer, .antiEntropy, parts)
+  }
+
+  /// Hints are coming in: what they bring need not come twice. Not for ever, because comparisons
+  /// settle tombstones, too.
+  private mutating func awaitsHints() -> Bool {
+    guard monotonic < hintsTakenAt &+ 2_000_000, hintsTakenAt > 0,
+      skippedExchanges < Limits.skippedExchanges
+    else {
+      skippedExchanges = 0
+      return false
+    }
+    skippedExchanges += 1
+    return true
   }
 
   /// The rank of a peer among the owners of a slot; one above all when it is none.

@@ -269,6 +269,7 @@ extension NodeCore {
 
   /// The target's side: everything is merged, as ever.
   mutating func answerHints(_ bytes: UnsafeRawBufferPointer) -> [UInt8]? {
+    hintsTakenAt = monotonic
     var reader = FieldReader(bytes)
     var refused = 0
     while let database = reader.integer(UInt8.self), let keyLength = reader.integer(UInt32.self),

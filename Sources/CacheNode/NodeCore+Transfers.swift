@@ -275,7 +275,10 @@ extension NodeCore {
     // what comes in one go.
     let most = max(rate / 50, Exchange.answerBytes)
     transferBudget = min(most, transferBudget + rate * elapsed / 1_000_000)
-    hintBudget = min(most, hintBudget + rate * elapsed / 1_000_000)
+    // All others may have hints for the same node at once: each gives it its part of the rate.
+    let share = rate / max(1, members.count - 1)
+    hintBudget = min(
+      max(share / 50, Limits.hintBatchBytes), hintBudget + share * elapsed / 1_000_000)
     for place in exchanges.indices where exchanges[place] != nil { stepExchange(place) }
   }
 }

@@ -144,6 +144,9 @@ struct NodeCore: ~Copyable {
   /// An object of the hint store that a command looks at.
   let hintScratch: UnsafeMutablePointer<ByteBuffer>
   var hintRetryAt: [UInt64: UInt64] = [:]
+  /// When the last hints for this node came; comparisons that were left out because of that.
+  var hintsTakenAt: UInt64 = 0
+  var skippedExchanges = 0
   /// Operation → the join of the answers to a read that this node coordinates for other owners.
   var foreign: [Int: [UInt8]] = [:]
   /// Bytes that may be sent and asked for in the background now.

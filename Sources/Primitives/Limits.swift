@@ -59,6 +59,10 @@ package enum Limits {
   @inlinable package static var fillSources: Int { 3 }
   /// One batch of hints, in bytes: 64 KiB make a client at the target wait three times as long.
   @inlinable package static var hintBatchBytes: Int { 8 << 10 }
+  /// Comparisons in a row that a node leaves out while hints come in.
+  @inlinable package static var skippedExchanges: Int { 12 }
+  /// With so many hints for a node nothing is pulled from it.
+  @inlinable package static var hintsBeforeComparison: Int { 1000 }
   /// An offer that nothing was heard of for so long is made again; microseconds.
   @inlinable package static var offerPatience: UInt64 { 3_000_000 }
   /// Between two offers of objects to their owners, in microseconds.

@@ -11,9 +11,13 @@ import Primitives
 //      ▲                 │
 //      └──link lost, refused──┘
 //
-// A target's hints leave in the order of their versions: a heap of (stamp, place), in which entries
-// that a later write has overtaken are skipped. All hints end in `merge`, so the order is a courtesy
-// to readers of the target, and delivering twice harms nothing (riak_kv#847).
+// A target's hints leave in the order of their versions (HintQueue). A hint that is written over
+// keeps its place in the line and goes to the end when its turn comes: one entry a hint, however
+// often it changes. All hints end in `merge`, so the order is a courtesy to readers of the target,
+// and delivering twice harms nothing (riak_kv#847).
+//
+// A node may keep a million hints and serves clients meanwhile, so nothing here grows in one step:
+// hints lie in pages, and the index by key is 1,024 small dictionaries of hashes.
 //
 // Limits: bytes for each target and in all, above which the oldest hints of that target, or of the
 // fullest one, are dropped and counted; anti-entropy finds what they held. And an age, which is below
@@ -24,49 +28,60 @@ import Primitives
 /// The hints of one node.
 package struct HintStore: ~Copyable {
   /// Bytes that a hint takes beside its key and its object.
-  package static let overhead = 160
-
-  private struct Name: Hashable {
-    var target: UInt64
-    var database: UInt8
-    var key: [UInt8]
-  }
+  package static let overhead = 176
+  private static let shards = 1024
+  private static let pageHints = 4096
+  private static let seed: UInt64 = 0x41d7
 
   private struct Hint {
-    var name: Name
-    var object: [UInt8]
+    var target: UInt64
+    /// Of target, database and key.
+    var hash: UInt64
+    /// The key, and behind it the encoded object.
+    var bytes: [UInt8]
+    var keyLength: Int
+    var database: UInt8
     var stamp: Stamp
-    /// Counts the changes of this place: a heap entry of another count is stale.
+    /// Tells it from an earlier hint in this place.
+    var birth: UInt32
+    /// Counts its changes: what changes in flight goes out again.
     var edition: UInt32
-  }
 
-  private struct HeapEntry {
-    var stamp: Stamp
-    var place: Int
-    var edition: UInt32
+    var cost: Int { bytes.count + HintStore.overhead }
   }
 
   /// The hints for one owner.
-  private struct Target {
-    var id: UInt64
-    var heap: [HeapEntry] = []
+  private struct Target: ~Copyable {
+    let id: UInt64
+    var queue = HintQueue()
     var count = 0
     var bytes = 0
-    var inFlight: [(place: Int, edition: UInt32)] = []
+    var inFlight: [(place: Int, birth: UInt32, edition: UInt32)] = []
+
+    init(id: UInt64) { self.id = id }
   }
 
-  /// Sorted by id.
-  private var targets: [Target] = []
-  private var places: [Name: Int] = [:]
-  private var hints: [Hint?] = []
+  /// By id.
+  private var ids: [UInt64] = []
+  private var targets: [UnsafeMutablePointer<Target>] = []
+  private var places = [[UInt64: Int]](repeating: [:], count: shards)
+  private var pages: [[Hint?]] = []
+  private var end = 0
   private var vacant: [Int] = []
-  private var editions: UInt32 = 0
+  private var births: UInt32 = 0
   package private(set) var bytes = 0
   package private(set) var count = 0
   /// Counts removals: what a write of this node has seen here may be gone when it changes.
   package private(set) var epoch = 0
 
   package init() {}
+
+  deinit {
+    for target in targets {
+      target.deinitialize(count: 1)
+      target.deallocate()
+    }
+  }
 
   // MARK: Keeping
 
@@ -81,63 +96,87 @@ package struct HintStore: ~Copyable {
   }
 
   /// Keeps an object for `target`, joined with what is kept for the same key. Returns how many
-  /// older hints had to go; nil when the object alone is above the bounds and is not kept.
+  /// older hints had to go; nil when it is not kept: it alone is above the bounds, or another key
+  /// has its 64 bits of hash.
   package mutating func keep(
     target: UInt64, database: Int, key: UnsafeRawBufferPointer, object: ObjectView,
     within bounds: Bounds
   ) -> Int? {
     let size = key.count + object.encodedSize + HintStore.overhead
     guard size <= bounds.perTarget, size <= bounds.inAll else { return nil }
-    let name = Name(target: target, database: UInt8(truncatingIfNeeded: database), key: Array(key))
-    let index = indexOfTarget(target)
-    editions &+= 1
-    if let place = places[name], var hint = hints[place] {
-      let joined = hint.object.withUnsafeBytes { raw in
-        ObjectView.decode(raw).flatMap { ObjectView.join($0, object) }
-      }
-      guard let joined else { return nil }
-      targets[index].bytes += joined.bytes.count - hint.object.count
-      bytes += joined.bytes.count - hint.object.count
-      hint.object = joined.bytes
-      hint.stamp = joined.stamp
-      hint.edition = editions
-      hints[place] = hint
-      push(index, HeapEntry(stamp: hint.stamp, place: place, edition: editions))
+    let hash = hash(target, database, key)
+    if let place = places[shard(hash)][hash] {
+      guard isHint(at: place, target, database, key), join(place, key, object) else { return nil }
     } else {
-      var encoded = ByteBuffer()
-      object.encode(to: &encoded)
-      let hint = Hint(
-        name: name, object: encoded.bytes, stamp: object.version.stamp, edition: editions)
-      let place = vacant.popLast() ?? hints.count
-      if place == hints.count { hints.append(hint) } else { hints[place] = hint }
-      places[name] = place
-      count += 1
-      targets[index].count += 1
-      let size = cost(hint)
-      targets[index].bytes += size
-      bytes += size
-      push(index, HeapEntry(stamp: hint.stamp, place: place, edition: editions))
+      insert(target, database, key, object, hash)
     }
-    return makeRoom(index, bounds)
+    return makeRoom(target, bounds)
   }
 
-  private func cost(_ hint: Hint) -> Int {
-    hint.name.key.count + hint.object.count + HintStore.overhead
+  private func hash(_ target: UInt64, _ database: Int, _ key: UnsafeRawBufferPointer) -> UInt64 {
+    hashKey(key, seed: HintStore.seed ^ mix(target &+ UInt64(truncatingIfNeeded: database)))
   }
 
-  private mutating func indexOfTarget(_ id: UInt64) -> Int {
-    let index = targets.firstIndex { $0.id >= id } ?? targets.count
-    if index == targets.count || targets[index].id != id {
-      targets.insert(Target(id: id), at: index)
+  private func shard(_ hash: UInt64) -> Int { Int(truncatingIfNeeded: hash >> 54) }
+
+  private func isHint(
+    at place: Int, _ target: UInt64, _ database: Int, _ key: UnsafeRawBufferPointer
+  ) -> Bool {
+    guard let hint = hint(place) else { return false }
+    return hint.target == target && Int(hint.database) == database
+      && hint.keyLength == key.count && hint.bytes.prefix(key.count).elementsEqual(key)
+  }
+
+  private mutating func join(
+    _ place: Int, _ key: UnsafeRawBufferPointer, _ object: ObjectView
+  ) -> Bool {
+    guard var hint = hint(place) else { return false }
+    let joined = hint.bytes.withUnsafeBytes { raw in
+      ObjectView.decode(raw.slice(hint.keyLength, raw.count - hint.keyLength))
+        .flatMap { ObjectView.join($0, object) }
     }
-    return index
+    guard let joined else { return false }
+    let target = target(hint.target)
+    let growth = hint.keyLength + joined.bytes.count - hint.bytes.count
+    target.pointee.bytes += growth
+    bytes += growth
+    hint.bytes = key + joined.bytes
+    hint.stamp = joined.stamp
+    hint.edition &+= 1
+    set(place, hint)
+    return true
   }
 
-  private mutating func makeRoom(_ index: Int, _ bounds: Bounds) -> Int {
+  private mutating func insert(
+    _ id: UInt64, _ database: Int, _ key: UnsafeRawBufferPointer, _ object: ObjectView,
+    _ hash: UInt64
+  ) {
+    var encoded = ByteBuffer()
+    encoded.append(key)
+    object.encode(to: &encoded)
+    births &+= 1
+    let hint = Hint(
+      target: id, hash: hash, bytes: encoded.bytes, keyLength: key.count,
+      database: UInt8(truncatingIfNeeded: database), stamp: object.version.stamp, birth: births,
+      edition: 0)
+    let place = vacant.popLast() ?? newPlace()
+    set(place, hint)
+    places[shard(hash)][hash] = place
+    let target = target(id)
+    count += 1
+    bytes += hint.cost
+    target.pointee.count += 1
+    target.pointee.bytes += hint.cost
+    target.pointee.queue.push(
+      HintQueue.Entry(stamp: hint.stamp, place: place, birth: hint.birth))
+  }
+
+  private mutating func makeRoom(_ id: UInt64, _ bounds: Bounds) -> Int {
+    let target = target(id)
     var dropped = 0
-    while targets[index].bytes > bounds.perTarget, dropOldest(index) { dropped += 1 }
+    while target.pointee.bytes > bounds.perTarget, dropOldest(target) { dropped += 1 }
     while bytes > bounds.inAll {
-      guard let fullest = targets.indices.max(by: { targets[$0].bytes < targets[$1].bytes }),
+      guard let fullest = targets.max(by: { $0.pointee.bytes < $1.pointee.bytes }),
         dropOldest(fullest)
       else { break }
       dropped += 1
@@ -145,91 +184,80 @@ package struct HintStore: ~Copyable {
     return dropped
   }
 
-  private mutating func dropOldest(_ index: Int) -> Bool {
-    guard let entry = pop(index) else {
-      while let first = targets[index].inFlight.first {
-        targets[index].inFlight.removeFirst()
-        guard isCurrent(first.place, first.edition) else { continue }
-        remove(first.place)
-        return true
-      }
-      return false
+  private mutating func dropOldest(_ target: UnsafeMutablePointer<Target>) -> Bool {
+    if let entry = next(target) {
+      remove(entry.place)
+      return true
     }
-    remove(entry.place)
-    return true
+    while let first = target.pointee.inFlight.first {
+      target.pointee.inFlight.removeFirst()
+      guard hint(first.place)?.birth == first.birth else { continue }
+      remove(first.place)
+      return true
+    }
+    return false
   }
 
   private mutating func remove(_ place: Int) {
-    guard let hint = hints[place] else { return }
-    let index = indexOfTarget(hint.name.target)
-    let size = cost(hint)
-    targets[index].bytes -= size
-    targets[index].count -= 1
-    bytes -= size
+    guard let hint = hint(place) else { return }
+    let target = target(hint.target)
+    target.pointee.bytes -= hint.cost
+    target.pointee.count -= 1
+    bytes -= hint.cost
     count -= 1
     epoch += 1
-    places[hint.name] = nil
-    hints[place] = nil
+    places[shard(hint.hash)][hint.hash] = nil
+    set(place, nil)
     vacant.append(place)
   }
 
-  private func isCurrent(_ place: Int, _ edition: UInt32) -> Bool {
-    hints[place]?.edition == edition
+  // MARK: Places
+
+  @inline(__always)
+  private func hint(_ place: Int) -> Hint? {
+    pages[place / HintStore.pageHints][place % HintStore.pageHints]
   }
 
-  // MARK: The heaps
-
-  /// Entries in all heaps, those included that no longer stand for a hint. For tests.
-  package var heapEntries: Int { targets.reduce(0) { $0 + $1.heap.count } }
-
-  private mutating func push(_ index: Int, _ entry: HeapEntry) {
-    if targets[index].heap.count > 2 * targets[index].count + 64 { compact(index) }
-    sift(index, entry)
+  private mutating func set(_ place: Int, _ hint: Hint?) {
+    pages[place / HintStore.pageHints][place % HintStore.pageHints] = hint
   }
 
-  /// Drops the entries that later writes have overtaken: a key that is written over and over while
-  /// its owner is away leaves one each time, and no bound counts them.
-  private mutating func compact(_ index: Int) {
-    let entries = targets[index].heap
-    targets[index].heap = []
-    for entry in entries where isCurrent(entry.place, entry.edition) { sift(index, entry) }
-  }
-
-  private mutating func sift(_ index: Int, _ entry: HeapEntry) {
-    targets[index].heap.append(entry)
-    var child = targets[index].heap.count - 1
-    while child > 0 {
-      let parent = (child - 1) / 2
-      guard targets[index].heap[child].stamp < targets[index].heap[parent].stamp else { return }
-      targets[index].heap.swapAt(child, parent)
-      child = parent
+  private mutating func newPlace() -> Int {
+    if end == pages.count * HintStore.pageHints {
+      pages.append([Hint?](repeating: nil, count: HintStore.pageHints))
     }
+    end += 1
+    return end - 1
   }
 
-  /// The entry with the lowest stamp that still stands for a hint.
-  private mutating func pop(_ index: Int) -> HeapEntry? {
-    while let entry = popAny(index) {
-      if isCurrent(entry.place, entry.edition) { return entry }
+  private mutating func target(_ id: UInt64) -> UnsafeMutablePointer<Target> {
+    let index = ids.firstIndex { $0 >= id } ?? ids.count
+    if index == ids.count || ids[index] != id {
+      let target = UnsafeMutablePointer<Target>.allocate(capacity: 1)
+      target.initialize(to: Target(id: id))
+      ids.insert(id, at: index)
+      targets.insert(target, at: index)
+    }
+    return targets[index]
+  }
+
+  /// Entries in all lines. For tests.
+  package var queued: Int { targets.reduce(0) { $0 + $1.pointee.queue.count } }
+
+  /// Takes the next entry that stands for a hint as it is now. One that was written over since goes
+  /// back with its present stamp.
+  private mutating func next(_ target: UnsafeMutablePointer<Target>) -> HintQueue.Entry? {
+    while let entry = target.pointee.queue.pop() {
+      guard let hint = hint(entry.place), hint.birth == entry.birth else { continue }
+      if hint.stamp == entry.stamp { return entry }
+      enqueue(target, entry.place, hint)
     }
     return nil
   }
 
-  private mutating func popAny(_ index: Int) -> HeapEntry? {
-    guard let first = targets[index].heap.first else { return nil }
-    let last = targets[index].heap.removeLast()
-    let count = targets[index].heap.count
-    guard count > 0 else { return first }
-    targets[index].heap[0] = last
-    var parent = 0
-    while true {
-      var least = parent
-      for child in [parent * 2 + 1, parent * 2 + 2] where child < count {
-        if targets[index].heap[child].stamp < targets[index].heap[least].stamp { least = child }
-      }
-      if least == parent { return first }
-      targets[index].heap.swapAt(parent, least)
-      parent = least
-    }
+  private func enqueue(_ target: UnsafeMutablePointer<Target>, _ place: Int, _ hint: Hint) {
+    target.pointee.queue.push(
+      HintQueue.Entry(stamp: hint.stamp, place: place, birth: hint.birth))
   }
 
   // MARK: Delivering
@@ -238,66 +266,74 @@ package struct HintStore: ~Copyable {
   /// u8 database | u32 key length | key | u32 object length | object, each. They are in flight until
   /// `taken` or `lost`. Returns how many there are.
   package mutating func takeBatch(
-    for target: UInt64, limit: Int, into batch: inout ByteBuffer
+    for id: UInt64, limit: Int, into batch: inout ByteBuffer
   ) -> Int {
-    let index = indexOfTarget(target)
+    let target = target(id)
     var taken = 0
-    while batch.count < limit, let entry = pop(index), let hint = hints[entry.place] {
-      batch.append(hint.name.database)
-      batch.append(littleEndian: UInt32(hint.name.key.count))
-      batch.append(hint.name.key)
-      batch.append(littleEndian: UInt32(hint.object.count))
-      batch.append(hint.object)
-      targets[index].inFlight.append((entry.place, entry.edition))
+    while batch.count < limit, let entry = next(target), let hint = hint(entry.place) {
+      batch.append(hint.database)
+      batch.append(littleEndian: UInt32(hint.keyLength))
+      hint.bytes.withUnsafeBytes { raw in
+        batch.append(raw.slice(0, hint.keyLength))
+        batch.append(littleEndian: UInt32(raw.count - hint.keyLength))
+        batch.append(raw.slice(hint.keyLength, raw.count - hint.keyLength))
+      }
+      target.pointee.inFlight.append((entry.place, hint.birth, hint.edition))
       taken += 1
     }
     return taken
   }
 
   /// The target holds the batch. What was written meanwhile stays. Returns how many are gone.
-  package mutating func taken(by target: UInt64) -> Int {
-    let index = indexOfTarget(target)
-    let batch = targets[index].inFlight
-    targets[index].inFlight = []
+  package mutating func taken(by id: UInt64) -> Int {
+    endFlight(id) { hint, edition in hint.edition == edition }
+  }
+
+  /// The target may not hold the batch: it goes out again.
+  package mutating func lost(_ id: UInt64) { _ = endFlight(id) { _, _ in false } }
+
+  private mutating func endFlight(_ id: UInt64, _ isOver: (Hint, UInt32) -> Bool) -> Int {
+    let target = target(id)
+    let batch = target.pointee.inFlight
+    target.pointee.inFlight = []
     var gone = 0
-    for (place, edition) in batch where isCurrent(place, edition) {
-      remove(place)
-      gone += 1
+    for (place, birth, edition) in batch {
+      guard let hint = hint(place), hint.birth == birth else { continue }
+      if isOver(hint, edition) {
+        remove(place)
+        gone += 1
+      } else {
+        enqueue(target, place, hint)
+      }
     }
     return gone
   }
 
-  /// The target may not hold the batch: it goes out again.
-  package mutating func lost(_ target: UInt64) {
-    let index = indexOfTarget(target)
-    let batch = targets[index].inFlight
-    targets[index].inFlight = []
-    for (place, edition) in batch where isCurrent(place, edition) {
-      guard let stamp = hints[place]?.stamp else { continue }
-      push(index, HeapEntry(stamp: stamp, place: place, edition: edition))
-    }
-  }
-
-  package func isInFlight(_ target: UInt64) -> Bool {
-    targets.contains { $0.id == target && !$0.inFlight.isEmpty }
+  package func isInFlight(_ id: UInt64) -> Bool {
+    guard let index = ids.firstIndex(of: id) else { return false }
+    return !targets[index].pointee.inFlight.isEmpty
   }
 
   /// Drops a target's hints: it is no member any more. Returns how many.
-  package mutating func forget(_ target: UInt64) -> Int {
-    lost(target)
-    let index = indexOfTarget(target)
+  package mutating func forget(_ id: UInt64) -> Int {
+    let target = target(id)
     var dropped = 0
-    while dropOldest(index) { dropped += 1 }
-    targets.remove(at: indexOfTarget(target))
+    while dropOldest(target) { dropped += 1 }
+    let index = ids.firstIndex(of: id) ?? 0
+    ids.remove(at: index)
+    targets.remove(at: index)
+    target.deinitialize(count: 1)
+    target.deallocate()
     return dropped
   }
 
   /// Drops the hints of a database that a flush has covered.
   package mutating func flush(database: Int, upTo barrier: Stamp) {
     guard count > 0 else { return }
-    for place in hints.indices {
-      guard let hint = hints[place], Int(hint.name.database) == database, hint.stamp <= barrier
-      else { continue }
+    for place in 0..<end {
+      guard let hint = hint(place), Int(hint.database) == database, hint.stamp <= barrier else {
+        continue
+      }
       remove(place)
     }
   }
@@ -305,15 +341,16 @@ package struct HintStore: ~Copyable {
   /// Drops hints whose version is older than `oldest`. Returns how many.
   package mutating func expire(before oldest: Stamp) -> Int {
     var dropped = 0
-    for index in targets.indices {
-      while let first = targets[index].heap.first, first.stamp < oldest {
-        guard let entry = pop(index) else { break }
-        if entry.stamp < oldest {
-          remove(entry.place)
-          dropped += 1
-        } else {
-          push(index, entry)
+    for target in targets {
+      while let first = target.pointee.queue.first, first.stamp < oldest,
+        let entry = next(target)
+      {
+        guard entry.stamp < oldest else {
+          target.pointee.queue.push(entry)
+          break
         }
+        remove(entry.place)
+        dropped += 1
       }
     }
     return dropped
@@ -325,10 +362,12 @@ package struct HintStore: ~Copyable {
   package func object(database: Int, key: UnsafeRawBufferPointer) -> [UInt8]? {
     guard count > 0 else { return nil }
     var found: [UInt8]?
-    for target in targets where target.count > 0 {
-      let name = Name(
-        target: target.id, database: UInt8(truncatingIfNeeded: database), key: Array(key))
-      guard let place = places[name], let object = hints[place]?.object else { continue }
+    for target in targets where target.pointee.count > 0 {
+      let hash = hash(target.pointee.id, database, key)
+      guard let place = places[shard(hash)][hash],
+        isHint(at: place, target.pointee.id, database, key), let hint = hint(place)
+      else { continue }
+      let object = Array(hint.bytes.dropFirst(hint.keyLength))
       found = found.flatMap { ObjectView.join($0, object) } ?? object
     }
     return found
@@ -339,38 +378,46 @@ package struct HintStore: ~Copyable {
     package var target: UInt64
     package var count: Int
     package var bytes: Int
-    /// The stamp of the oldest one, in flight or not.
+    /// At or below the stamp of every hint, in flight or not.
     package var oldest: Stamp?
   }
 
   /// One line a target that has hints.
   package func summaries() -> [Summary] {
     var summaries: [Summary] = []
-    for target in targets where target.count > 0 {
-      var oldest: Stamp?
-      for entry in target.heap where isCurrent(entry.place, entry.edition) {
-        oldest = min(oldest ?? entry.stamp, entry.stamp)
-      }
-      for (place, edition) in target.inFlight where isCurrent(place, edition) {
-        if let stamp = hints[place]?.stamp { oldest = min(oldest ?? stamp, stamp) }
-      }
+    for target in targets where target.pointee.count > 0 {
       summaries.append(
-        Summary(target: target.id, count: target.count, bytes: target.bytes, oldest: oldest))
+        Summary(
+          target: target.pointee.id, count: target.pointee.count, bytes: target.pointee.bytes,
+          oldest: oldest(target)))
     }
     return summaries
   }
 
-  package var targetIDs: [UInt64] { targets.filter { $0.count > 0 }.map(\.id) }
+  package var targetIDs: [UInt64] {
+    targets.filter { $0.pointee.count > 0 }.map { $0.pointee.id }
+  }
+
+  /// Hints for one target.
+  package func count(for id: UInt64) -> Int {
+    ids.firstIndex(of: id).map { targets[$0].pointee.count } ?? 0
+  }
+
+  private func oldest(_ target: UnsafeMutablePointer<Target>) -> Stamp? {
+    var least = target.pointee.queue.first?.stamp
+    for (place, birth, _) in target.pointee.inFlight {
+      guard let hint = hint(place), hint.birth == birth else { continue }
+      least = min(least ?? hint.stamp, hint.stamp)
+    }
+    return least
+  }
 
   /// A stamp at or below that of every hint; nil when there is none. Cost: one look a target.
   package var oldest: Stamp? {
     guard count > 0 else { return nil }
     var least: Stamp?
-    for target in targets where target.count > 0 {
-      if let stamp = target.heap.first?.stamp { least = min(least ?? stamp, stamp) }
-      for (place, _) in target.inFlight {
-        if let stamp = hints[place]?.stamp { least = min(least ?? stamp, stamp) }
-      }
+    for target in targets where target.pointee.count > 0 {
+      if let stamp = oldest(target) { least = min(least ?? stamp, stamp) }
     }
     return least
   }

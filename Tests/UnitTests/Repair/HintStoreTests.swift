@@ -284,7 +284,7 @@ struct HintStoreTests {
       }
     }
     #expect(store.count == 1 && store.bytes < 1000)
-    #expect(store.heapEntries < 200)
+    #expect(store.queued < 200)
     let oldest = store.oldest ?? .zero
     #expect(oldest.rawValue > 99_000)
   }
