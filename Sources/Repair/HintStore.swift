@@ -12,8 +12,8 @@ import Primitives
 //      └──link lost, refused──┘
 //
 // A target's hints leave in the order of their versions (HintQueue). A hint that is written over
-// keeps its place in the line and goes to the end when its turn comes: one entry a hint, however
-// often it changes. All hints end in `merge`, so the order is a courtesy to readers of the target,
+// keeps its place in the line and goes to the end when it comes to the head: one entry a hint,
+// however often it changes. All hints end in `merge`, so the order is a courtesy to readers of the target,
 // and delivering twice harms nothing (riak_kv#847).
 //
 // A node may keep a million hints and serves clients meanwhile, so nothing here grows in one step:
@@ -46,6 +46,8 @@ package struct HintStore: ~Copyable {
     var birth: UInt32
     /// Counts its changes: what changes in flight goes out again.
     var edition: UInt32
+    /// Gone out as it is, and so not in the line.
+    var isInFlight = false
 
     var cost: Int { bytes.count + HintStore.overhead }
   }
@@ -114,7 +116,8 @@ package struct HintStore: ~Copyable {
   }
 
   private func hash(_ target: UInt64, _ database: Int, _ key: UnsafeRawBufferPointer) -> UInt64 {
-    hashKey(key, seed: HintStore.seed ^ mix(target &+ UInt64(truncatingIfNeeded: database)))
+    hashKey(
+      key, seed: HintStore.seed ^ mix(mix(target) &+ UInt64(truncatingIfNeeded: database)))
   }
 
   private func shard(_ hash: UInt64) -> Int { Int(truncatingIfNeeded: hash >> 54) }
@@ -143,7 +146,12 @@ package struct HintStore: ~Copyable {
     hint.bytes = key + joined.bytes
     hint.stamp = joined.stamp
     hint.edition &+= 1
+    if hint.isInFlight {
+      hint.isInFlight = false
+      enqueue(target, place, hint)
+    }
     set(place, hint)
+    settle(target)
     return true
   }
 
@@ -191,7 +199,9 @@ package struct HintStore: ~Copyable {
     }
     while let first = target.pointee.inFlight.first {
       target.pointee.inFlight.removeFirst()
-      guard hint(first.place)?.birth == first.birth else { continue }
+      guard let hint = hint(first.place), hint.birth == first.birth,
+        hint.edition == first.edition
+      else { continue }
       remove(first.place)
       return true
     }
@@ -209,6 +219,7 @@ package struct HintStore: ~Copyable {
     places[shard(hint.hash)][hint.hash] = nil
     set(place, nil)
     vacant.append(place)
+    settle(target)
   }
 
   // MARK: Places
@@ -244,15 +255,21 @@ package struct HintStore: ~Copyable {
   /// Entries in all lines. For tests.
   package var queued: Int { targets.reduce(0) { $0 + $1.pointee.queue.count } }
 
-  /// Takes the next entry that stands for a hint as it is now. One that was written over since goes
-  /// back with its present stamp.
-  private mutating func next(_ target: UnsafeMutablePointer<Target>) -> HintQueue.Entry? {
-    while let entry = target.pointee.queue.pop() {
-      guard let hint = hint(entry.place), hint.birth == entry.birth else { continue }
-      if hint.stamp == entry.stamp { return entry }
-      enqueue(target, entry.place, hint)
+  /// Brings to the head of a line an entry that stands for a hint as it is now. One that was written
+  /// over since goes back with its present stamp.
+  private func settle(_ target: UnsafeMutablePointer<Target>) {
+    while let entry = target.pointee.queue.first {
+      let hint = hint(entry.place)
+      let isThere = hint?.birth == entry.birth
+      if isThere, hint?.stamp == entry.stamp { return }
+      _ = target.pointee.queue.pop()
+      if isThere, let hint { enqueue(target, entry.place, hint) }
     }
-    return nil
+  }
+
+  private func next(_ target: UnsafeMutablePointer<Target>) -> HintQueue.Entry? {
+    defer { settle(target) }
+    return target.pointee.queue.pop()
   }
 
   private func enqueue(_ target: UnsafeMutablePointer<Target>, _ place: Int, _ hint: Hint) {
@@ -270,7 +287,7 @@ package struct HintStore: ~Copyable {
   ) -> Int {
     let target = target(id)
     var taken = 0
-    while batch.count < limit, let entry = next(target), let hint = hint(entry.place) {
+    while batch.count < limit, let entry = next(target), var hint = hint(entry.place) {
       batch.append(hint.database)
       batch.append(littleEndian: UInt32(hint.keyLength))
       hint.bytes.withUnsafeBytes { raw in
@@ -278,6 +295,8 @@ package struct HintStore: ~Copyable {
         batch.append(littleEndian: UInt32(raw.count - hint.keyLength))
         batch.append(raw.slice(hint.keyLength, raw.count - hint.keyLength))
       }
+      hint.isInFlight = true
+      set(entry.place, hint)
       target.pointee.inFlight.append((entry.place, hint.birth, hint.edition))
       taken += 1
     }
@@ -286,27 +305,32 @@ package struct HintStore: ~Copyable {
 
   /// The target holds the batch. What was written meanwhile stays. Returns how many are gone.
   package mutating func taken(by id: UInt64) -> Int {
-    endFlight(id) { hint, edition in hint.edition == edition }
+    let batch = landed(id)
+    for place in batch { remove(place) }
+    return batch.count
   }
 
   /// The target may not hold the batch: it goes out again.
-  package mutating func lost(_ id: UInt64) { _ = endFlight(id) { _, _ in false } }
+  package mutating func lost(_ id: UInt64) {
+    let target = target(id)
+    for place in landed(id) {
+      guard var hint = hint(place) else { continue }
+      hint.isInFlight = false
+      set(place, hint)
+      enqueue(target, place, hint)
+    }
+    settle(target)
+  }
 
-  private mutating func endFlight(_ id: UInt64, _ isOver: (Hint, UInt32) -> Bool) -> Int {
+  /// The places of the hints that are in flight, as they went out; nothing is in flight any more.
+  private mutating func landed(_ id: UInt64) -> [Int] {
     let target = target(id)
     let batch = target.pointee.inFlight
     target.pointee.inFlight = []
-    var gone = 0
-    for (place, birth, edition) in batch {
-      guard let hint = hint(place), hint.birth == birth else { continue }
-      if isOver(hint, edition) {
-        remove(place)
-        gone += 1
-      } else {
-        enqueue(target, place, hint)
-      }
-    }
-    return gone
+    return batch.filter { place, birth, edition in
+      guard let hint = hint(place) else { return false }
+      return hint.birth == birth && hint.edition == edition
+    }.map(\.place)
   }
 
   package func isInFlight(_ id: UInt64) -> Bool {
@@ -345,10 +369,6 @@ package struct HintStore: ~Copyable {
       while let first = target.pointee.queue.first, first.stamp < oldest,
         let entry = next(target)
       {
-        guard entry.stamp < oldest else {
-          target.pointee.queue.push(entry)
-          break
-        }
         remove(entry.place)
         dropped += 1
       }
@@ -378,7 +398,7 @@ package struct HintStore: ~Copyable {
     package var target: UInt64
     package var count: Int
     package var bytes: Int
-    /// At or below the stamp of every hint, in flight or not.
+    /// The stamp of the oldest one, in flight or not.
     package var oldest: Stamp?
   }
 
@@ -405,14 +425,14 @@ package struct HintStore: ~Copyable {
 
   private func oldest(_ target: UnsafeMutablePointer<Target>) -> Stamp? {
     var least = target.pointee.queue.first?.stamp
-    for (place, birth, _) in target.pointee.inFlight {
-      guard let hint = hint(place), hint.birth == birth else { continue }
+    for (place, birth, edition) in target.pointee.inFlight {
+      guard let hint = hint(place), hint.birth == birth, hint.edition == edition else { continue }
       least = min(least ?? hint.stamp, hint.stamp)
     }
     return least
   }
 
-  /// A stamp at or below that of every hint; nil when there is none. Cost: one look a target.
+  /// The stamp of the oldest hint; nil when there is none. Cost: one look a target.
   package var oldest: Stamp? {
     guard count > 0 else { return nil }
     var least: Stamp?
