@@ -87,7 +87,7 @@ package final class AccessCatalog: Sendable {
 
   /// What the words call: a command, or a container's subcommand; nil when there is no such one.
   package func number(calledBy words: CallWords) -> Int? {
-    guard let number = number(of: words[0]) else { return nil }
+    guard let number = number(of: words[0]), entries[number].parent < 0 else { return nil }
     guard !entries[number].subcommands.isEmpty, words.count > 1 else { return number }
     return subcommand(of: number, words[1])
   }

@@ -193,18 +193,24 @@ package struct User: Equatable, Sendable {
   }
 }
 
-/// A user's rules as words, with the words of a selector in one: `(~a`, `+get)` is one rule.
+/// A user's rules as words, with the words of a selector in one: `(~a`, `+get)` is one rule. A `(`
+/// within an open selector begins it anew, as in Redis.
 package func mergeSelectors(_ words: [[UInt8]]) throws(UnmatchedParenthesis) -> [[UInt8]] {
   var rules: [[UInt8]] = []
+  var selector: [UInt8] = []
   var start: Int?
   for (index, word) in words.enumerated() {
     let isClosed = word.last == UInt8(ascii: ")")
-    if start != nil {
-      rules[rules.count - 1] += [32] + word
-      if isClosed { start = nil }
-    } else {
+    if word.first == UInt8(ascii: "("), !isClosed {
+      selector = word
+      start = index
+    } else if start == nil {
       rules.append(word)
-      if word.first == UInt8(ascii: "("), !isClosed { start = index }
+    } else {
+      selector += [32] + word
+      guard isClosed else { continue }
+      rules.append(selector)
+      start = nil
     }
   }
   if let start { throw UnmatchedParenthesis(index: start) }
