@@ -65,7 +65,8 @@ let package = Package(
     .testTarget(
       name: "UnitTests",
       dependencies: [
-        "Access", "CacheNode", "Commands", "Configuration", "Coordination", "Keyspaces", "Membership",
+        "Access", "CacheNode", "Commands", "Configuration", "Coordination", "Keyspaces",
+        "Membership",
         "Objects", "PeerProtocol", "Placement", "Primitives", "RESP", "Repair", "Storage",
       ]),
     .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),

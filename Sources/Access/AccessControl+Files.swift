@@ -6,7 +6,9 @@ import Primitives
 extension AccessControl {
   /// These users in place of all there are. The default user is as at first if the file has none.
   /// Throws what is wrong with the file, every line of it.
-  package func replaced(byFile bytes: [UInt8], named name: String) throws(FileErrors) -> AccessControl {
+  package func replaced(byFile bytes: [UInt8], named name: String) throws(FileErrors)
+    -> AccessControl
+  {
     var fresh = AccessControl(catalog)
     fresh.startsWithAllChannels = startsWithAllChannels
     var errors: [UInt8] = []

@@ -80,7 +80,11 @@ package struct AccessControl: Sendable {
     var high = order.count
     while low < high {
       let middle = (low + high) / 2
-      if order[middle].name.lexicographicallyPrecedes(name) { low = middle + 1 } else { high = middle }
+      if order[middle].name.lexicographicallyPrecedes(name) {
+        low = middle + 1
+      } else {
+        high = middle
+      }
     }
     return low
   }

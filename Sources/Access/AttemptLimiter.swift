@@ -37,7 +37,9 @@ package struct AttemptLimiter: Sendable {
   /// Seconds until the address ("127.0.0.1:4711", "[::1]:4711") may try again; nil: now. Times are
   /// in monotonic microseconds.
   package func wait(_ address: String, at now: UInt64) -> Int? {
-    guard !failures.isEmpty, let known = failures[AttemptLimiter.source(address)] else { return nil }
+    guard !failures.isEmpty, let known = failures[AttemptLimiter.source(address)] else {
+      return nil
+    }
     let debt = AttemptLimiter.debt(known, now)
     let most = Limits.authenticationWindow - AttemptLimiter.interval
     return debt > most ? Int((debt - most) / 1_000_000) + 1 : nil

@@ -85,7 +85,8 @@ package struct Settings: Sendable {
     guard !access.needsAuthentication, parameters.isYes("protected-mode"),
       let address = bindAddresses.first(where: { !Settings.isLoopback($0) })
     else { return nil }
-    return "bind \(address): others reach this address, and the default user needs no password; set "
+    return
+      "bind \(address): others reach this address, and the default user needs no password; set "
       + "requirepass or users (user, aclfile), or protected-mode no where no stranger gets there"
   }
 

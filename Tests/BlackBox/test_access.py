@@ -70,7 +70,7 @@ def test_users_may_do_what_their_rules_say(make_node, protocol):
         # The library tells its name when it connects, which alice may not.
         assert [(entry["reason"], entry["object"]) for entry in log] == [
             ("command", "del"), ("key", "other"), ("command", "client|setinfo")]
-        assert log[0]["client-info"]["user"] == "alice"
+        assert "alice" in str(log[0]["client-info"])
         assert "user=alice" not in admin.execute_command("CLIENT", "LIST")
 
 
