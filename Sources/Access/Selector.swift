@@ -113,7 +113,7 @@ struct Selector: Equatable, Sendable {
     let entry = catalog.entries[number]
     let argument = Array(name[(bar + 1)...])
     guard entry.parent < 0 else { throw .firstArgumentOfSubcommand }
-    guard !argument.isEmpty else { throw .syntax }
+    guard !argument.isEmpty, isOneWord(argument) else { throw .syntax }
     guard entry.subcommands.isEmpty else {
       guard let subcommand = catalog.number(of: name) else { throw .unknownCommandOrCategory }
       return set(subcommand, true, catalog)

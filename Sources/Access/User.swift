@@ -99,7 +99,14 @@ package struct User: Equatable, Sendable {
     _ rule: [UInt8], _ catalog: AccessCatalog
   ) throws(RuleError) {
     var selector = Selector(catalog, allowsAllChannels: startsWithAllChannels)
-    for word in wordsOfSelector(rule) { try selector.apply(word, catalog) }
+    for word in wordsOfSelector(rule) {
+      // Shown in parentheses again it would be read as something else. Redis takes it, and what it
+      // saves then is no ACL file.
+      if word.last == UInt8(ascii: ")") || word.contains(where: { $0 == 34 || $0 == 39 }) {
+        throw .syntax
+      }
+      try selector.apply(word, catalog)
+    }
     selectors.append(selector)
   }
 
