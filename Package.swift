@@ -18,6 +18,8 @@ let package = Package(
     .target(name: "Keyspaces", dependencies: ["Primitives", "Objects", "PeerProtocol"]),
     .target(name: "Placement", dependencies: ["Primitives"]),
     .target(name: "Commands", dependencies: ["Primitives", "RESP"]),
+    .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .target(name: "Access", dependencies: ["CCrypto", "Commands", "Primitives", "RESP"]),
 
     // Machines: (input, now) → actions.
     .target(name: "Storage", dependencies: ["Primitives", "Objects"]),
@@ -29,7 +31,8 @@ let package = Package(
     .target(
       name: "CacheNode",
       dependencies: [
-        "Primitives", "RESP", "Objects", "Keyspaces", "Placement", "Commands", "PeerProtocol",
+        "Access", "Primitives", "RESP", "Objects", "Keyspaces", "Placement", "Commands",
+        "PeerProtocol",
         "Storage", "Coordination", "Membership", "Repair",
       ]),
 
@@ -37,12 +40,15 @@ let package = Package(
     .systemLibrary(
       name: "CLibevent", pkgConfig: "libevent_core", providers: [.apt(["libevent-dev"])]),
     .target(
-      name: "Configuration", dependencies: ["Primitives", "Objects", "Keyspaces", "CacheNode"]),
+      name: "Configuration",
+      dependencies: ["Access", "Primitives", "Objects", "Keyspaces", "CacheNode"]),
     .systemLibrary(name: "CLinux"),
     .target(name: "Reactor", dependencies: ["CLibevent", "CLinux", "Primitives"]),
     .target(
       name: "Server",
-      dependencies: ["CLinux", "CacheNode", "Configuration", "Objects", "Primitives", "Reactor"]),
+      dependencies: [
+        "Access", "CLinux", "CacheNode", "Configuration", "Objects", "Primitives", "Reactor",
+      ]),
 
     // The other world a Node can live in.
     .target(
@@ -59,7 +65,8 @@ let package = Package(
     .testTarget(
       name: "UnitTests",
       dependencies: [
-        "CacheNode", "Commands", "Configuration", "Coordination", "Keyspaces", "Membership",
+        "Access", "CacheNode", "Commands", "Configuration", "Coordination", "Keyspaces",
+        "Membership",
         "Objects", "PeerProtocol", "Placement", "Primitives", "RESP", "Repair", "Storage",
       ]),
     .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),

@@ -12,8 +12,13 @@ package enum Action: Sendable {
   /// Write this to the state file.
   case save(SavedState)
   case log(LogLevel, String)
-  /// Write these parameters to the conf file, keeping its comments; then `rewriteFinished`.
-  case rewriteConfiguration(SessionID, [(name: String, value: String)])
+  /// Write these parameters, and these lines for users in place of all there are, to the conf file,
+  /// keeping its comments; then `rewriteFinished`.
+  case rewriteConfiguration(SessionID, [(name: String, value: String)], users: [String])
+  /// Write this to the ACL file; then `usersSaved`.
+  case saveUsers(SessionID, [UInt8])
+  /// Read the ACL file; then `usersRead`.
+  case readUsers(SessionID)
   case shutdown
 }
 

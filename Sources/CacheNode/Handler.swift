@@ -10,7 +10,7 @@ enum Handler: String, CaseIterable {
   // Connection
   case ping, echo, select, hello, quit, reset, auth, client
   // Server
-  case time, role, readonly, readwrite, command, info, config, wait, shutdown, memory, cluster
+  case time, role, readonly, readwrite, command, info, config, wait, shutdown, memory, cluster, acl
 
   /// How a command on keys meets its quorum.
   enum Access {

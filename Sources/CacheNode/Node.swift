@@ -105,6 +105,21 @@ package final class Node {
     core.rewriteFinished(id, error)
   }
 
+  /// ACL SAVE's file was written, or not.
+  package func usersSaved(_ id: SessionID, error: String?, now: Instant) {
+    core.now = now
+    core.usersSaved(id, error)
+  }
+
+  /// ACL LOAD's file was read, or why it can't be.
+  package func usersRead(_ id: SessionID, _ result: ReadFile, now: Instant) {
+    core.now = now
+    core.usersRead(id, result)
+  }
+
+  /// What a client from there is told and then closed, if protected mode keeps it out.
+  package func refusal(of address: String) -> String? { core.refusal(of: address) }
+
   // MARK: What the shell takes
 
   /// Moves the actions to `list`, whose storage the node takes in exchange.
@@ -189,6 +204,12 @@ package final class Node {
   package var hexID: String { core.members.own.hexID }
   package var isFilled: Bool { core.members.own.isFilled }
   package var peersAlive: Int { core.alivePeers() }
+}
+
+/// What became of reading a file.
+package enum ReadFile: Sendable {
+  case bytes([UInt8])
+  case failed(String)
 }
 
 /// What a node counted since its start.

@@ -1,3 +1,4 @@
+import Access
 import Keyspaces
 import Membership
 import Objects
@@ -26,6 +27,10 @@ package struct NodeConfiguration: Sendable {
   /// Drawn anew at each start: seeds the node's generator and its hash.
   package var randomSeed: UInt64
   package var parameters = ParameterStore()
+  /// The users, with those of the ACL file; nil: the default user with `requirepass` alone.
+  package var access: AccessControl?
+  /// What ACL GENPASS draws passwords from: nobody else may know or guess it.
+  package var secret: [UInt8] = []
   package var version = "0.1.0"
   /// For INFO.
   package var processID = 0

@@ -85,7 +85,7 @@ extension NodeCore {
 
   // MARK: Listing
 
-  private func clientLine(_ index: Int) -> String {
+  func clientLine(_ index: Int) -> String {
     let session = sessions[index]
     let command = session.pointee.lastCommand
     var commandName = command < 0 ? "NULL" : commandTable.commands[command].name
@@ -111,7 +111,8 @@ extension NodeCore {
       + "db=\(session.pointee.database) sub=0 psub=0 ssub=0 multi=-1 qbuf=\(input) "
       + "qbuf-free=\(session.pointee.input.capacity - input) argv-mem=0 multi-mem=0 rbs=\(Limits.idleBufferBytes) "
       + "rbp=0 obl=\(output) oll=\(session.pointee.queue.count) omem=\(output) tot-mem=\(memory) "
-      + "events=r cmd=\(commandName) user=default redir=-1 resp=\(session.pointee.resp)"
+      + "events=r cmd=\(commandName) user=\(userName(index)) redir=-1 "
+      + "resp=\(session.pointee.resp)"
   }
 
   private var openSessionIndices: [Int] {
@@ -154,7 +155,8 @@ extension NodeCore {
     var id: Int?
     var address: String?
     var localAddress: String?
-    var user: String?
+    /// Its place.
+    var user: Int?
     var type: String?
     var skipsMe = true
   }
@@ -185,7 +187,7 @@ extension NodeCore {
   }
 
   /// Closes another client at once; what it waits for is dropped.
-  private mutating func kill(_ index: Int) {
+  mutating func kill(_ index: Int) {
     let session = sessions[index]
     for operation in session.pointee.queue.operations {
       let isDone = operations[operation].pointee.isDone
@@ -204,7 +206,7 @@ extension NodeCore {
     if let id = filter.id, id != session.pointee.id { return false }
     if let address = filter.address, address != session.pointee.address { return false }
     if let local = filter.localAddress, local != session.pointee.localAddress { return false }
-    if let user = filter.user, user != "default" { return false }
+    if let user = filter.user, user != session.pointee.user { return false }
     if let type = filter.type, type != "normal" { return false }
     return true
   }
@@ -225,10 +227,10 @@ extension NodeCore {
       } else if word.isWord("laddr") {
         filter.localAddress = value.text
       } else if word.isWord("user") {
-        guard value.text == "default" else {
+        guard let user = access.place(of: value) else {
           return "ERR No such user '\(cString(value, limit: 128))'"
         }
-        filter.user = value.text
+        filter.user = user
       } else if word.isWord("type") {
         let type = value.text.lowercased()
         guard ["normal", "master", "replica", "slave", "pubsub"].contains(type) else {

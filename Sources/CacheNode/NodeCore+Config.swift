@@ -33,6 +33,7 @@ extension NodeCore {
     maximumSkew = UInt64(parameters.number("max-clock-skew"))
     logLevel = LogLevel(parameters["loglevel"] ?? "notice") ?? .notice
     antiEntropyPeriod = UInt64(parameters.number("anti-entropy-interval")) * 1_000_000
+    access.startsWithAllChannels = parameters["acl-pubsub-default"] == "allchannels"
     nextExchange = min(nextExchange, monotonic + antiEntropyPeriod)
     let weight = UInt16(clamping: parameters.number("weight"))
     if members.own.nextWeight != weight, members.own.status.isMember {
@@ -124,8 +125,13 @@ extension NodeCore {
     if isChanging, fresh.number("weight") != parameters.number("weight") {
       return fail(index, failure("weight", "a ring change is under way; see CLUSTER TRANSFERS"))
     }
+    let isNewPassword = fresh["requirepass"] != parameters["requirepass"]
     parameters = fresh
     applyParameters()
+    if isNewPassword {
+      access.setDefaultPassword(parameters["requirepass"] ?? "")
+      refreshAccess()
+    }
     applyRecords()
     if freshSettings.digest != settings.digest {
       settings = freshSettings
@@ -182,29 +188,40 @@ extension NodeCore {
   // MARK: REWRITE
 
   private mutating func rewriteConfig(_ index: Int) -> Bool {
+    guard let id = beginShellWork(index) else { return tooMany(index) }
+    let values = parameters.given + keyspaceValues()
+    actions.append(.rewriteConfiguration(id, values, users: usersForConfiguration))
+    return true
+  }
+
+  /// The reply that the shell's answer will make takes its place; nil when there is none left.
+  mutating func beginShellWork(_ index: Int) -> SessionID? {
     let session = sessions[index]
     let id = SessionID(index: index, generation: session.pointee.generation)
-    guard let operation = takeOperation(.gather, .session(id)) else { return tooMany(index) }
+    guard let operation = takeOperation(.gather, .session(id)) else { return nil }
     operations[operation].pointee.gather = Gather(.allOK, parts: 1)
     session.pointee.queue.append(operation: operation)
     session.pointee.inFlight += 1
     holdBack(index, bits: .max, isForward: true)
-    let values = parameters.given + keyspaceValues()
-    actions.append(.rewriteConfiguration(id, values))
-    return true
+    return id
   }
 
-  /// The shell has rewritten the file, or could not.
-  mutating func rewriteFinished(_ id: SessionID, _ error: String?) {
+  /// The shell has answered.
+  mutating func endShellWork(_ id: SessionID, _ error: [UInt8]?) {
     guard let session = session(id), !session.pointee.queue.isEmpty,
       session.pointee.queue.head.operation >= 0
     else { return }
     let index = Int(session.pointee.queue.head.operation)
     if let error {
-      operations[index].pointee.reply.pointee.appendError("ERR " + error)
+      operations[index].pointee.reply.pointee.appendError(Array("ERR ".utf8) + error)
     } else {
       operations[index].pointee.reply.pointee.appendOK()
     }
     deliver(index)
+  }
+
+  /// The shell has rewritten the file, or could not.
+  mutating func rewriteFinished(_ id: SessionID, _ error: String?) {
+    endShellWork(id, error.map { Array($0.utf8) })
   }
 }

@@ -39,11 +39,14 @@ extension NodeCore {
     if _slowPath(!entry.pointee.accepts(arguments.pointee.count)) {
       return wrongArity(index, number)
     }
+    session.pointee.lastCommand = number
+    if _slowPath(!session.pointee.flags.isDisjoint(with: [.skipNext, .restricted])) {
+      if session.pointee.flags.contains(.skipNext) { beginSkipped(session) }
+      if session.pointee.flags.contains(.restricted), !isAllowed(index, number) { return true }
+    }
     entry.pointee.calls &+= 1
     statistics.commands &+= 1
     session.pointee.commands &+= 1
-    session.pointee.lastCommand = number
-    if _slowPath(session.pointee.flags.contains(.skipNext)) { beginSkipped(session) }
     if entry.pointee.access != .none {
       if _fastPath(clusterState == .ok) { return executeOnKey(index, entry) }
       return refuseWhileForming(index)
@@ -387,7 +390,7 @@ extension NodeCore {
   }
 
   /// The bytes up to the first NUL, as C's `%.*s` prints them.
-  private func cBytes(_ bytes: UnsafeRawBufferPointer, limit: Int) -> [UInt8] {
+  func cBytes(_ bytes: UnsafeRawBufferPointer, limit: Int) -> [UInt8] {
     let end = bytes.firstIndex(of: 0) ?? bytes.count
     return Array(bytes.slice(0, min(end, limit)))
   }

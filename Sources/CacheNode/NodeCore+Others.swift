@@ -11,7 +11,7 @@ extension NodeCore {
   @inline(never)
   mutating func executeOther(_ index: Int, _ handler: Handler) -> Bool {
     switch handler {
-    case .client, .command, .config, .cluster, .memory, .object:
+    case .client, .command, .config, .cluster, .memory, .object, .acl:
       return executeContainer(index, handler)
     case .mget, .mset, .msetnx, .keys, .scan, .randomkey, .dbsize, .flushdb, .flushall, .wait:
       guard clusterState == .ok else { return refuseWhileForming(index) }
@@ -108,6 +108,7 @@ extension NodeCore {
       session.pointee.database = 0
       session.pointee.name = ""
       session.pointee.flags.remove([.silent, .skipNext, .skipThis, .noEvict, .noTouch])
+      beginAsDefaultUser(index)
       return replyNow(index) { $0.pointee.append("+RESET\r\n") }
     case .time: return executeTime(index)
     case .role:
@@ -159,77 +160,6 @@ extension NodeCore {
     return replyOK(index)
   }
 
-  private mutating func executeAuth(_ index: Int) -> Bool {
-    if arguments.pointee.count > 3 { return syntaxError(index) }
-    if arguments.pointee.count == 2 {
-      return fail(
-        index,
-        "ERR AUTH <password> called without any password configured for the default user. "
-          + "Are you sure your configuration is correct?")
-    }
-    guard arguments.pointee[1].text == "default" else {
-      return fail(index, "WRONGPASS invalid username-password pair or user is disabled.")
-    }
-    return replyOK(index)
-  }
-
-  private mutating func executeHello(_ index: Int) -> Bool {
-    let session = sessions[index]
-    var resp = session.pointee.resp
-    var at = 1
-    if arguments.pointee.count > 1 {
-      guard let version = parseInteger(arguments.pointee[1]) else {
-        return fail(index, "ERR Protocol version is not an integer or out of range")
-      }
-      guard version == 2 || version == 3 else {
-        return fail(index, "NOPROTO unsupported protocol version")
-      }
-      resp = UInt8(version)
-      at = 2
-    }
-    while at < arguments.pointee.count {
-      let left = arguments.pointee.count - at - 1
-      if arguments.pointee[at].isWord("auth"), left >= 2 {
-        guard arguments.pointee[at + 1].text == "default" else {
-          return fail(index, "WRONGPASS invalid username-password pair or user is disabled.")
-        }
-        at += 3
-      } else if arguments.pointee[at].isWord("setname"), left >= 1 {
-        guard isClientName(arguments.pointee[at + 1]) else {
-          return fail(
-            index, "ERR Client names cannot contain spaces, newlines or special characters.")
-        }
-        // Kept even when a later option is wrong, as in Redis.
-        session.pointee.name = arguments.pointee[at + 1].text
-        at += 2
-      } else {
-        return fail(
-          index, "ERR Syntax error in HELLO option '\(cString(arguments.pointee[at], limit: 128))'")
-      }
-    }
-    // Commands behind this one reply in the new version; those before have their own.
-    session.pointee.resp = resp
-    let id = session.pointee.id
-    let mode = parameters.isYes("cluster-enabled") ? "cluster" : "standalone"
-    return replyNow(index) { reply in
-      reply.pointee.appendMapHeader(7, resp: resp)
-      for (key, value) in [("server", "redis"), ("version", NodeCore.redisVersion)] {
-        reply.pointee.appendBulk(key)
-        reply.pointee.appendBulk(value)
-      }
-      reply.pointee.appendBulk("proto")
-      reply.pointee.appendInteger(Int(resp))
-      reply.pointee.appendBulk("id")
-      reply.pointee.appendInteger(id)
-      reply.pointee.appendBulk("mode")
-      reply.pointee.appendBulk(mode)
-      reply.pointee.appendBulk("role")
-      reply.pointee.appendBulk("master")
-      reply.pointee.appendBulk("modules")
-      reply.pointee.appendArrayHeader(0)
-    }
-  }
-
   /// The Redis release whose replies these are: clients switch features by it.
   static let redisVersion = "7.0.15"
 
@@ -248,18 +178,16 @@ extension NodeCore {
       let resp = sessions[index].pointee.resp
       return replyNow(index) { words.appendAll(to: &$0.pointee, resp: resp) }
     }
-    let name = arguments.pointee[1].text.lowercased()
-    guard let subcommand = spec.subcommand(named: name) else {
-      return fail(
-        index,
-        "ERR unknown subcommand '\(cString(arguments.pointee[1], limit: 128))'. "
-          + "Try \(spec.name.uppercased()) HELP.")
+    guard let subcommand = spec.subcommand(named: arguments.pointee[1].text) else {
+      return unknownSubcommand(index, spec)
     }
+    let name = String(subcommand.name.dropFirst(spec.name.count + 1))
     sessions[index].pointee.lastSubcommand = name
     subcommandCalls[subcommand.name, default: 0] += 1
     guard subcommand.accepts(wordCount: arguments.pointee.count) else {
       return fail(index, "ERR wrong number of arguments for '\(subcommand.name)' command")
     }
+    if handler == .acl { return executeACL(index, name) }
     if name == "help" { return executeHelp(index, spec) }
     switch handler {
     case .client: return executeClient(index, name)
@@ -268,6 +196,13 @@ extension NodeCore {
     case .cluster: return executeCluster(index, name)
     default: return fail(index, "ERR wrong number of arguments for '\(subcommand.name)' command")
     }
+  }
+
+  mutating func unknownSubcommand(_ index: Int, _ spec: CommandSpec) -> Bool {
+    fail(
+      index,
+      "ERR unknown subcommand '\(cString(arguments.pointee[1], limit: 128))'. "
+        + "Try \(spec.name.uppercased()) HELP.")
   }
 
   private mutating func executeHelp(_ index: Int, _ spec: CommandSpec) -> Bool {

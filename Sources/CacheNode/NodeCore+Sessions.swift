@@ -17,6 +17,7 @@ extension NodeCore {
     session.pointee.descriptor = descriptor
     session.pointee.openedAt = monotonic
     session.pointee.lastActive = monotonic
+    beginAsDefaultUser(index)
     nextClientID += 1
     statistics.connections += 1
     return SessionID(index: index, generation: session.pointee.generation)
@@ -154,7 +155,10 @@ extension NodeCore {
     while at < bytes.count {
       var outcome = ParseOutcome.incomplete
       lookahead.count = 0
-      while lookahead.count < Lookahead.depth, at < bytes.count {
+      // A login changes how large the request behind it may be.
+      let depth =
+        _slowPath(session.pointee.flags.contains(.needsLogin)) ? 1 : Lookahead.depth
+      while lookahead.count < depth, at < bytes.count {
         let list = lookahead.lists + lookahead.count
         outcome = session.pointee.parser.next(
           bytes.slice(at, bytes.count &- at), into: &list.pointee)
@@ -200,7 +204,7 @@ extension NodeCore {
 
   /// What was parsed and not run is parsed again later.
   private func forgetLookahead(_ session: UnsafeMutablePointer<Session>, from place: Int) -> Int {
-    session.pointee.parser = RequestParser()
+    session.pointee.parser.restart()
     return lookahead.offsets[place]
   }
 

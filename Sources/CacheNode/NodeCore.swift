@@ -1,3 +1,4 @@
+import Access
 import Commands
 import Coordination
 import Keyspaces
@@ -112,6 +113,12 @@ struct NodeCore: ~Copyable {
   var sessions: Slab<Session>
   var nextClientID = 1
 
+  // Who may do what
+  var access: AccessControl
+  var accessLog = AccessLog()
+  var attempts = AttemptLimiter()
+  var passwordGenerator: PasswordGenerator
+
   // What waits
   var operations: Slab<Operation>
   /// Operations by their deadline; all wait equally long, so the order of starts is that of ends.
@@ -194,6 +201,14 @@ struct NodeCore: ~Copyable {
     commandTable = CommandTable()
     commandIndex = CommandIndex(commandTable)
     parameters = configuration.parameters
+    if let given = configuration.access {
+      access = given
+    } else {
+      access = AccessControl(AccessCatalog(commandTable))
+      access.setDefaultPassword(parameters["requirepass"] ?? "")
+    }
+    passwordGenerator = PasswordGenerator(
+      secret: configuration.secret + Array("\(configuration.randomSeed)".utf8))
     settings = KeyspaceSettings(databases: configuration.databases)
     keyspaceMap = KeyspaceMap(["default": Keyspace()])
     policies = .allocate(capacity: 1)

@@ -31,6 +31,8 @@ struct Session: ~Copyable {
   var database = 0
   var resp: UInt8 = 2
   var flags: SessionFlags = []
+  /// The user's place in the node's access control; that of the default user before a login.
+  var user = 0
 
   /// Operations of this connection that wait for other nodes.
   var inFlight = 0
@@ -70,6 +72,7 @@ struct Session: ~Copyable {
     database = 0
     resp = 2
     flags = []
+    user = 0
     inFlight = 0
     forwardsInFlight = 0
     largeInFlight = 0
@@ -112,6 +115,12 @@ struct SessionFlags: OptionSet {
   static let choked = SessionFlags(rawValue: 1 << 12)
   /// The shell was told to close.
   static let closeAsked = SessionFlags(rawValue: 1 << 11)
+  /// Not everything is allowed: access control is asked before each command.
+  static let restricted = SessionFlags(rawValue: 1 << 13)
+  /// Has logged in, or came when nobody had to.
+  static let authenticated = SessionFlags(rawValue: 1 << 14)
+  /// Has to log in before anything else; restricted, too.
+  static let needsLogin = SessionFlags(rawValue: 1 << 15)
 }
 
 /// The replies behind the first waiting operation, in request order.

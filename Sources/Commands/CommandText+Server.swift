@@ -71,6 +71,60 @@ extension CommandText {
     config|help 2 loading,stale 0 0 0 slow
       docs server 5.0.0 O(1)
       help List the subcommands of CONFIG
+    acl -2 - 0 0 0 slow
+      docs server 6.0.0 By subcommand
+      help Say who may do what
+    acl|cat -2 noscript,loading,stale 0 0 0 slow
+      docs server 6.0.0 O(1)
+      help List the categories, or the commands in one
+      - categoryname string optional
+    acl|deluser -3 admin,noscript,loading,stale 0 0 0 admin,slow,dangerous
+      docs server 6.0.0 O(N) for N connections
+      help Remove users and close their connections
+      - username string multiple
+    acl|dryrun -4 admin,noscript,loading,stale 0 0 0 admin,slow,dangerous
+      docs server 7.0.0 O(1)
+      help Tell whether a user may run a command, without running it
+      - username string
+      - command string
+      - arg string optional multiple
+    acl|genpass -2 noscript,loading,stale 0 0 0 slow
+      docs server 6.0.0 O(1)
+      help Make a password that nobody guesses
+      - bits integer optional
+    acl|getuser 3 admin,noscript,loading,stale 0 0 0 admin,slow,dangerous
+      docs server 6.0.0 O(N) for N rules
+      help Show what a user may do
+      - username string
+    acl|help 2 loading,stale 0 0 0 slow
+      docs server 6.0.0 O(1)
+      help List the subcommands of ACL
+    acl|list 2 admin,noscript,loading,stale 0 0 0 admin,slow,dangerous
+      docs server 6.0.0 O(N) for N users
+      help Show all users as lines of an ACL file
+    acl|load 2 admin,noscript,loading,stale 0 0 0 admin,slow,dangerous
+      docs server 6.0.0 O(N) for N users
+      help Read the ACL file anew
+    acl|log -2 admin,noscript,loading,stale 0 0 0 admin,slow,dangerous
+      docs server 6.0.0 O(N) for N entries
+      help Show what was refused lately
+      - operation oneof optional
+        - count integer
+        - reset pure-token token=RESET
+    acl|save 2 admin,noscript,loading,stale 0 0 0 admin,slow,dangerous
+      docs server 6.0.0 O(N) for N users
+      help Write all users to the ACL file
+    acl|setuser -3 admin,noscript,loading,stale 0 0 0 admin,slow,dangerous
+      docs server 6.0.0 O(N) for N rules
+      help Make a user or change what one may do
+      - username string
+      - rule string optional multiple
+    acl|users 2 admin,noscript,loading,stale 0 0 0 admin,slow,dangerous
+      docs server 6.0.0 O(N) for N users
+      help List the names of all users
+    acl|whoami 2 noscript,loading,stale 0 0 0 slow
+      docs server 6.0.0 O(1)
+      help Tell the name of the user of this connection
     memory -2 - 0 0 0 slow
       docs server 4.0.0 By subcommand
       help Ask about memory

@@ -51,9 +51,7 @@ package struct CommandLineRequest: Equatable, Sendable {
         throw ConfigurationError("\(word) on the command line has no value")
       }
       directives.append(
-        Directive(
-          name: String(word.dropFirst(2)), value: values.joined(separator: " "),
-          place: "the command line"))
+        Directive(name: String(word.dropFirst(2)), words: values, place: "the command line"))
     }
   }
 

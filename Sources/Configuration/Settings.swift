@@ -1,3 +1,4 @@
+import Access
 import CacheNode
 import Keyspaces
 import Objects
@@ -10,10 +11,12 @@ package struct Settings: Sendable {
   package var keyspaceRegisters: [SettingRegister] = []
   package var seeds: [Endpoint] = []
   package var bindAddresses: [String] = ["127.0.0.1"]
+  /// The users, without those of the ACL file.
+  package var access = AccessControl()
 
   package init(_ directives: [Directive]) throws(ConfigurationError) {
     var keyspaces: [String: Keyspace] = [:]
-    for directive in directives {
+    for directive in directives where directive.name.lowercased() != "user" {
       let name = directive.name.lowercased()
       if name.hasPrefix("keyspace.") {
         try take(keyspace: directive, &keyspaces)
@@ -25,11 +28,7 @@ package struct Settings: Sendable {
           "\(directive.place): \(directive.name) '\(directive.value)': \(allowed)")
       }
     }
-    if let password = parameters["requirepass"], !password.isEmpty {
-      throw ConfigurationError(
-        "requirepass: there is no AUTH yet, so a password would protect nothing; take it out and "
-          + "bind to addresses that strangers can't reach")
-    }
+    try readUsers(directives.filter { $0.name.lowercased() == "user" })
     for (name, keyspace) in keyspaces.sorted(by: { $0.key < $1.key }) {
       if let contradiction = keyspace.contradiction {
         throw ConfigurationError(
@@ -62,6 +61,37 @@ package struct Settings: Sendable {
       SettingRegister(
         name: name, value: value,
         version: Version(stamp: Stamp(rawValue: 1), actor: Actor(rawValue: rank))))
+  }
+
+  /// `requirepass` first, then the lines of users, which may say otherwise of the default user.
+  private mutating func readUsers(_ lines: [Directive]) throws(ConfigurationError) {
+    access.startsWithAllChannels = parameters["acl-pubsub-default"] == "allchannels"
+    access.setDefaultPassword(parameters["requirepass"] ?? "")
+    if let line = lines.first, !(parameters["aclfile"] ?? "").isEmpty {
+      throw ConfigurationError(
+        "\(line.place): users are in the conf file and there is an aclfile, too; declare them in one "
+          + "of the two")
+    }
+    for line in lines {
+      if let error = access.define(line.words.map { Array($0.utf8) }) {
+        throw ConfigurationError("\(line.place): user '\(line.words[0])': \(error)")
+      }
+    }
+  }
+
+  /// Why the node may not start with these users: strangers would get in. Nil when they would not.
+  /// Whoever knows that no stranger reaches the address says `protected-mode no`.
+  package func exposure(of access: AccessControl) -> String? {
+    guard !access.needsAuthentication, parameters.isYes("protected-mode"),
+      let address = bindAddresses.first(where: { !Settings.isLoopback($0) })
+    else { return nil }
+    return
+      "bind \(address): others reach this address, and the default user needs no password; set "
+      + "requirepass or users (user, aclfile), or protected-mode no where no stranger gets there"
+  }
+
+  private static func isLoopback(_ host: String) -> Bool {
+    host.hasPrefix("127.") || host == "::1" || host == "localhost"
   }
 
   private mutating func readAddresses(

@@ -71,4 +71,14 @@ package enum Limits {
   @inlinable package static var leaveHintsWait: UInt64 { 30_000_000 }
   /// Fallbacks that CLUSTER PREFLIST shows behind the owners.
   @inlinable package static var shownFallbacks: Int { 3 }
+  /// Words of one request of a client that has to log in first, as in Redis 7.0.
+  @inlinable package static var unauthenticatedArguments: Int { 10 }
+  /// The length of each, as in Redis 7.0.
+  @inlinable package static var unauthenticatedBulkBytes: Int { 16 << 10 }
+  /// Failed logins of one address that are answered at once, and the microseconds in which as many
+  /// come back.
+  @inlinable package static var authenticationFailures: Int { 10 }
+  @inlinable package static var authenticationWindow: UInt64 { 60_000_000 }
+  /// Addresses whose failed logins are remembered.
+  @inlinable package static var authenticationAddresses: Int { 1024 }
 }

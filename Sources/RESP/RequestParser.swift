@@ -37,6 +37,9 @@ package enum ProtocolError: Error, Equatable, Sendable {
   case tooBigBulkCount
   case expectedDollar(UInt8)
   case invalidBulkLength
+  /// More words, or longer ones, than a client may send before it has logged in.
+  case unauthenticatedCount
+  case unauthenticatedBulkLength
 
   /// Redis's text, in bytes because it can quote one.
   package var text: [UInt8] {
@@ -48,6 +51,8 @@ package enum ProtocolError: Error, Equatable, Sendable {
     case .tooBigBulkCount: Array("too big bulk count string".utf8)
     case .expectedDollar(let byte): Array("expected '$', got '".utf8) + [byte, UInt8(ascii: "'")]
     case .invalidBulkLength: Array("invalid bulk length".utf8)
+    case .unauthenticatedCount: Array("unauthenticated multibulk length".utf8)
+    case .unauthenticatedBulkLength: Array("unauthenticated bulk length".utf8)
     }
   }
 }
@@ -62,8 +67,27 @@ package struct RequestParser: ~Copyable {
   private var position = 0
   /// The arguments so far of an incomplete request.
   private var partial = ArgumentList()
+  /// What a request may announce.
+  private var countLimit = Limits.arguments
+  private var bulkLimit = Limits.bulkBytes
 
   package init() {}
+
+  /// Whether the client has to log in first and is given little room until then.
+  package var isUnauthenticated: Bool {
+    get { countLimit != Limits.arguments }
+    set {
+      countLimit = newValue ? Limits.unauthenticatedArguments : Limits.arguments
+      bulkLimit = newValue ? Limits.unauthenticatedBulkBytes : Limits.bulkBytes
+    }
+  }
+
+  /// Forgets an incomplete request: its bytes will be shown again from the first one.
+  package mutating func restart() {
+    missing = 0
+    bulkLength = -1
+    position = 0
+  }
 
   /// True between two requests: nothing of the next one has been looked at.
   package var isIdle: Bool { missing == 0 && position == 0 }
@@ -109,8 +133,8 @@ package struct RequestParser: ~Copyable {
       case .open: return .incomplete
       case .failed(let error): return .malformed(error)
       case .closed(let end):
-        guard let count = parseInteger(bytes.slice(1, end &- 1)), count <= Limits.arguments else {
-          return malformed(bytes.slice(0, end), bytes.count, .invalidCount)
+        guard let count = parseInteger(bytes.slice(1, end &- 1)), count <= countLimit else {
+          return malformedCount(bytes.slice(0, end), bytes.count)
         }
         at = end &+ 2
         if count <= 0 {
@@ -132,9 +156,9 @@ package struct RequestParser: ~Copyable {
               bytes.slice(at, end &- at), bytes.count &- at, .expectedDollar(bytes[at]))
           }
           guard let length = parseInteger(bytes.slice(at &+ 1, end &- at &- 1)), length >= 0,
-            length <= Limits.bulkBytes
+            length <= bulkLimit
           else {
-            return malformed(bytes.slice(at, end &- at), bytes.count &- at, .invalidBulkLength)
+            return malformedBulk(bytes.slice(at, end &- at), bytes.count &- at)
           }
           bulkLength = length
           at = end &+ 2
@@ -162,6 +186,29 @@ package struct RequestParser: ~Copyable {
     position = 0
     bulkLength = -1
     return .incomplete
+  }
+
+  /// A count that is none, or more than this client may announce.
+  @inline(never)
+  private mutating func malformedCount(
+    _ line: UnsafeRawBufferPointer, _ unparsed: Int
+  ) -> ParseOutcome {
+    if let count = parseInteger(line.slice(1, line.count - 1)), count <= Limits.arguments {
+      return .malformed(.unauthenticatedCount)
+    }
+    return malformed(line, unparsed, .invalidCount)
+  }
+
+  @inline(never)
+  private mutating func malformedBulk(
+    _ line: UnsafeRawBufferPointer, _ unparsed: Int
+  ) -> ParseOutcome {
+    if let length = parseInteger(line.slice(1, line.count - 1)), length >= 0,
+      length <= Limits.bulkBytes
+    {
+      return .malformed(.unauthenticatedBulkLength)
+    }
+    return malformed(line, unparsed, .invalidBulkLength)
   }
 
   @inline(never)

@@ -78,7 +78,7 @@ struct LocalCluster {
     let seeds = (0..<count).map { "127.0.0.1:\(self.port + $0)" }.joined(separator: ",")
     var words = ["coterie-server"]
     if let file { words.append(file) }
-    for directive in directives { words += ["--\(directive.name)", directive.value] }
+    for directive in directives { words += ["--\(directive.name)"] + directive.words }
     words += ["--port", "\(port)", "--dir", directory, "--cluster-seeds", seeds]
     words.append("--ends-with-parent")
     var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }

@@ -1,3 +1,4 @@
+import Access
 import CacheNode
 import Configuration
 import Glibc
@@ -66,7 +67,9 @@ package final class Server {
       store = StateStore(directory: settings.parameters["dir"] ?? ".", port: port)
       now = readClocks()
       let saved = try store.load()
-      node = Node(Server.configuration(settings, name, port, saved, now, file), now: now)
+      var configuration = Server.configuration(settings, name, port, saved, now, file)
+      configuration.access = try Server.users(settings)
+      node = Node(configuration, now: now)
       try openPorts(port)
     } catch let error as StartError {
       throw ConfigurationError(error.description)
@@ -100,7 +103,25 @@ package final class Server {
     configuration.processID = Int(getpid())
     configuration.executable = CommandLine.arguments.first ?? ""
     configuration.configurationFile = file ?? ""
+    configuration.secret = (0..<32).map { _ in UInt8.random(in: 0...255, using: &random) }
     return configuration
+  }
+
+  /// The users of the conf file, or those of the ACL file if there is one.
+  private static func users(_ settings: Settings) throws -> AccessControl {
+    var access = settings.access
+    if let path = settings.parameters["aclfile"], !path.isEmpty {
+      guard let bytes = StateStore.readBytes(path) else {
+        throw StartError("aclfile '\(path)': \(String(cString: strerror(errno)))")
+      }
+      do throws(AccessControl.FileErrors) {
+        access = try access.replaced(byFile: bytes, named: path)
+      } catch {
+        throw StartError("aclfile: \(String(decoding: error.text, as: UTF8.self))")
+      }
+    }
+    if let exposure = settings.exposure(of: access) { throw StartError(exposure) }
+    return access
   }
 
   /// What others dial: `cluster-announce-ip`, else the first address that is not "all of them".
@@ -226,6 +247,10 @@ package final class Server {
   }
 
   private func acceptClient(_ socket: Socket, _ address: String) {
+    if var text = node.refusal(of: address) {
+      text.withUTF8 { _ = socket.write(UnsafeRawBufferPointer($0)) }
+      return
+    }
     guard node.clientCount < node.maximumClients,
       let id = node.sessionOpened(
         address: address, localAddress: socket.localAddress, descriptor: socket.descriptor,
@@ -435,9 +460,15 @@ package final class Server {
       if isOn { client.reader?.start() } else { client.reader?.stop() }
     case .save(let state): save(state)
     case .log(let level, let text): log.write(level, text)
-    case .rewriteConfiguration(let id, let values):
-      let error = rewrite(values)
+    case .rewriteConfiguration(let id, let values, let users):
+      let error = rewrite(values, users)
       node.rewriteFinished(id, error: error, now: now)
+    case .saveUsers(let id, let bytes):
+      node.usersSaved(id, error: StateStore.saveUsers(usersFile, bytes), now: now)
+    case .readUsers(let id):
+      let bytes = StateStore.readBytes(usersFile)
+      let reason = String(cString: strerror(errno))
+      node.usersRead(id, bytes.map { .bytes($0) } ?? .failed(reason), now: now)
     case .shutdown: stop()
     }
   }
@@ -472,10 +503,14 @@ package final class Server {
     if let error = store.save(state) { write(.warning, "the state file: \(error)") }
   }
 
-  private func rewrite(_ values: [(name: String, value: String)]) -> String? {
+  private var usersFile: String { settings.parameters["aclfile"] ?? "" }
+
+  private func rewrite(
+    _ values: [(name: String, value: String)], _ users: [String]
+  ) -> String? {
     guard let file else { return "The server is running without a config file" }
     let fresh = Keyspace()
-    return store.rewrite(file, values) { name, value in
+    return store.rewrite(file, values, users) { name, value in
       if let spec = ParameterStore.spec(name) { return spec.initial == value }
       // A keyspace other than `default` exists by its first setting.
       guard let split = KeyspaceSettings.split(name), split.keyspace == "default",

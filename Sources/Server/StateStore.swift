@@ -38,17 +38,26 @@ final class StateStore {
 
   /// Writes values into a conf file; returns what went wrong.
   func rewrite(
-    _ file: String, _ values: [(name: String, value: String)],
+    _ file: String, _ values: [(name: String, value: String)], _ users: [String],
     isDefault: (String, String) -> Bool
   ) -> String? {
     guard let text = StateStore.read(file) else {
       return "Rewriting config file: \(String(cString: strerror(errno)))"
     }
-    let fresh = ConfigurationFile.rewrite(text, with: values, isDefault: isDefault)
+    let fresh = ConfigurationFile.rewrite(text, with: values, users: users, isDefault: isDefault)
     return StateStore.replace(file, with: fresh).map { "Rewriting config file: \($0)" }
   }
 
+  /// Writes the ACL file; returns what went wrong. A new one is for this user's eyes only.
+  static func saveUsers(_ path: String, _ bytes: [UInt8]) -> String? {
+    replace(path, with: bytes, mode: 0o600)
+  }
+
   static func read(_ path: String) -> String? {
+    readBytes(path).map { String(decoding: $0, as: UTF8.self) }
+  }
+
+  static func readBytes(_ path: String) -> [UInt8]? {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }
@@ -57,17 +66,26 @@ final class StateStore {
     while true {
       let count = Glibc.read(descriptor, &buffer, buffer.count)
       guard count >= 0 else { return nil }
-      if count == 0 { return String(decoding: bytes, as: UTF8.self) }
+      if count == 0 { return bytes }
       bytes += buffer[0..<count]
     }
   }
 
   private static func replace(_ path: String, with text: String) -> String? {
+    replace(path, with: Array(text.utf8), mode: 0o644)
+  }
+
+  /// The new file has the mode of the old one: passwords that were hidden stay hidden.
+  private static func replace(
+    _ path: String, with contents: [UInt8], mode: mode_t
+  ) -> String? {
+    var old = stat()
+    let mode = stat(path, &old) == 0 ? old.st_mode & 0o777 : mode
     let temporary = "\(path).new"
-    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+    unlink(temporary)
+    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
     guard descriptor >= 0 else { return String(cString: strerror(errno)) }
-    var text = text
-    let isWritten = text.withUTF8 { bytes in
+    let isWritten = contents.withUnsafeBytes { bytes in
       var at = 0
       while at < bytes.count {
         let count = write(descriptor, bytes.baseAddress! + at, bytes.count - at)

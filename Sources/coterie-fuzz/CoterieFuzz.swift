@@ -12,8 +12,9 @@ import Primitives
 //     gossip      bodies of members, settings    written again, the same bytes; merged in any order, one state
 //     siblings    encoded sets, contexts         the same, and tokens that are only taken whole
 //     histories   a script for three replicas    sets that writes and merges make: laws, and a dumb model
+//     access      an ACL file, rules of a user   written again, the same users who may do the same
 //
-// The first four are fed with what an enemy may send, the last with what honest nodes can make of
+// All but the histories are fed with what an enemy may send, those with what honest nodes can make of
 // each other: the laws of a lattice hold for honest data, robustness for all data.
 //
 // A target checks properties, for a parser that does not crash may still be wrong. Each input is

@@ -5,6 +5,7 @@ enum Target: String, CaseIterable {
   case gossip
   case siblings
   case histories
+  case access
 
   /// The target that the last component of `path` names.
   static func named(_ path: String) -> Target? {
@@ -19,6 +20,7 @@ enum Target: String, CaseIterable {
     case .gossip: checkGossip(bytes)
     case .siblings: checkSiblings(bytes)
     case .histories: checkHistory(bytes)
+    case .access: checkAccess(bytes)
     }
   }
 
@@ -30,6 +32,7 @@ enum Target: String, CaseIterable {
     case .gossip: gossipSeeds
     case .siblings: siblingSeeds
     case .histories: historySeeds
+    case .access: accessSeeds
     }
   }
 }

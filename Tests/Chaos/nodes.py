@@ -43,7 +43,8 @@ class Node(ServerProcess):
         self.host = network.host(index)
         directory = Path(directory) / f"node-{index + 1}"
         super().__init__(
-            ["--port", PORT, "--bind", self.host, "--cluster-announce-ip", self.host,
+            ["--port", PORT, "--bind", self.host, "--protected-mode", "no",
+             "--cluster-announce-ip", self.host,
              "--cluster-seeds", ",".join(f"{host}:{PORT}" for host in seeds),
              "--node-name", self.name, "--dir", directory, "--ends-with-parent"], directory)
         self.command = network.command(index, self.command)

@@ -1,0 +1,54 @@
+import CCrypto
+import Primitives
+
+/// The SHA-256 of a password, in hexadecimal: the form in which passwords are kept, shown and
+/// written to files.
+package struct PasswordHash: Equatable, Sendable {
+  package let hex: [UInt8]
+
+  package init(of password: some Collection<UInt8>) {
+    hex = hexadecimal(sha256(Array(password)))
+  }
+
+  /// Takes 64 lower-case hexadecimal digits.
+  init?(hex: some Collection<UInt8>) {
+    guard hex.count == 64, hex.allSatisfy({ $0 &- 48 < 10 || $0 &- 97 < 6 }) else { return nil }
+    self.hex = Array(hex)
+  }
+
+  /// Takes as long for equal hashes as for others.
+  package static func == (left: PasswordHash, right: PasswordHash) -> Bool {
+    CRYPTO_memcmp(left.hex, right.hex, 64) == 0
+  }
+}
+
+func sha256(_ bytes: [UInt8]) -> [UInt8] {
+  var digest = [UInt8](repeating: 0, count: 32)
+  invariant(coterie_sha256(bytes, bytes.count, &digest) == 1, "libcrypto has no SHA-256")
+  return digest
+}
+
+func hexadecimal(_ bytes: [UInt8]) -> [UInt8] {
+  let digits = Array("0123456789abcdef".utf8)
+  return bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
+}
+
+/// Draws passwords: SHA-256 over a secret and a counter, so that whoever sees some of them knows
+/// nothing of the others. The secret is drawn by the shell from the operating system.
+package struct PasswordGenerator: Sendable {
+  private let secret: [UInt8]
+  private var counter: UInt64 = 0
+
+  package init(secret: [UInt8]) { self.secret = secret }
+
+  /// So many hexadecimal digits.
+  package mutating func digits(_ count: Int) -> [UInt8] {
+    var digits: [UInt8] = []
+    while digits.count < count {
+      counter += 1
+      let number = (0..<8).map { UInt8(truncatingIfNeeded: counter >> (UInt64($0) << 3)) }
+      digits += hexadecimal(sha256(secret + number))
+    }
+    return Array(digits.prefix(count))
+  }
+}
