@@ -34,6 +34,15 @@ struct Evaluator {
   let now: UInt64
   /// The keyspace's `ttl` in milliseconds; 0: none.
   let defaultTTL: UInt64
+  /// For OBJECT and MEMORY only.
+  var usage: Usage?
+
+  struct Usage {
+    var bytes: Int
+    var idleSeconds: Int
+    /// How often it was used; nil when that is not what is kept.
+    var count: Int?
+  }
 
   @inline(__always) func word(_ index: Int) -> UnsafeRawBufferPointer { arguments.pointee[index] }
   @inline(__always) var wordCount: Int { arguments.pointee.count }
@@ -138,19 +147,26 @@ struct Evaluator {
     } else if word(1).isWord("refcount") {
       integer(1)
     } else if word(1).isWord("freq") {
+      guard let count = usage?.count else {
+        return error(
+          "ERR An LFU maxmemory policy is not selected, access frequency not tracked. "
+            + "Please note that when switching between policies at runtime LRU and LFU data "
+            + "will take some time to adjust.")
+      }
+      integer(count)
+    } else if usage?.count != nil {
       error(
-        "ERR An LFU maxmemory policy is not selected, access frequency not tracked. "
+        "ERR An LFU maxmemory policy is selected, idle time not tracked. "
           + "Please note that when switching between policies at runtime LRU and LFU data "
           + "will take some time to adjust.")
     } else {
-      integer(0)
+      integer(usage?.idleSeconds ?? 0)
     }
   }
 
   private func memoryUsage(_ live: LiveValue?) {
     guard let live else { return reply.pointee.appendNull(resp: resp) }
-    // Record head and entry: see Storage. Rounding is left out.
-    integer(live.bytes.count + word(2).count + 16 + 9 + (live.deadline == 0 ? 0 : 8))
+    integer(usage?.bytes ?? live.bytes.count + word(2).count)
   }
 
   private func versionedGet(_ object: ObjectView?) {

@@ -49,6 +49,9 @@ struct Link: ~Copyable {
     output.deallocate()
   }
 
+  /// Memory of the link's buffers.
+  var bufferBytes: Int { input.capacity + output.pointee.capacity }
+
   mutating func open(isOutgoing: Bool, endpoint: Endpoint?) {
     generation &+= 1
     isOpen = true

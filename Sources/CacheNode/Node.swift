@@ -215,6 +215,9 @@ package enum ReadFile: Sendable {
 /// What a node counted since its start.
 package struct NodeStatistics: Sendable {
   package var commands = 0
+  package var evicted = 0
+  /// Writes of other nodes that found no room.
+  package var refusedForMemory = 0
   package var connections = 0
   package var rejectedConnections = 0
   package var inputBytes = 0

@@ -35,6 +35,8 @@ package struct NodeConfiguration: Sendable {
   /// For INFO.
   package var processID = 0
   package var executable = ""
+  /// What the kernel says of the process.
+  package var processFigures: @Sendable () -> ProcessFigures = { ProcessFigures() }
   package var configurationFile = ""
   /// What the node remembers of its last run; nil at the first.
   package var saved: SavedState?
@@ -147,4 +149,14 @@ package struct Sabotage: OptionSet, Sendable {
     ("restless-repair", .restlessRepair), ("no-refutation", .noRefutation),
     ("ignored-context", .ignoredContext), ("early-reaping", .earlyReaping),
   ]
+}
+
+/// What a process uses of the machine.
+package struct ProcessFigures: Sendable {
+  package var residentBytes = 0
+  /// Microseconds of processor time.
+  package var userMicroseconds = 0
+  package var systemMicroseconds = 0
+
+  package init() {}
 }

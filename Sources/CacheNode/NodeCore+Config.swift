@@ -35,6 +35,7 @@ extension NodeCore {
     antiEntropyPeriod = UInt64(parameters.number("anti-entropy-interval")) * 1_000_000
     access.startsWithAllChannels = parameters["acl-pubsub-default"] == "allchannels"
     nextExchange = min(nextExchange, monotonic + antiEntropyPeriod)
+    applyMemoryParameters()
     let weight = UInt16(clamping: parameters.number("weight"))
     if members.own.nextWeight != weight, members.own.status.isMember {
       changeOwn { $0.nextWeight = weight }

@@ -44,6 +44,9 @@ extension NodeCore {
       if session.pointee.flags.contains(.skipNext) { beginSkipped(session) }
       if session.pointee.flags.contains(.restricted), !isAllowed(index, number) { return true }
     }
+    if _slowPath(entry.pointee.isDeniedWhenOutOfMemory && isOverLimit), !makeRoom() {
+      return refuseOutOfMemory(index, entry)
+    }
     entry.pointee.calls &+= 1
     statistics.commands &+= 1
     session.pointee.commands &+= 1
@@ -118,16 +121,20 @@ extension NodeCore {
     if _slowPath(policy.pointee.conflict == .siblings || isVersioned(call.handler, words)) {
       return runVersioned(call, words, reply)
     }
-    let evaluator = Evaluator(
+    var evaluator = Evaluator(
       arguments: words, reply: reply, scratch: scratch, resp: call.resp, now: wall,
       defaultTTL: policy.pointee.ttl)
+    // OBJECT and MEMORY look without using.
+    if _slowPath(call.keyIndex == 2) { evaluator.usage = usage(call, key) }
     // A plain SET looks at nothing.
     if call.handler == .set, words.pointee.count == 3, table.siblingSets == 0 {
       put(call, key, evaluator.plainSet())
       return
     }
-    let object = table.object(
-      database: call.database, slot: call.slot, hash: call.hash, key: key)
+    let object =
+      call.keyIndex == 1
+      ? table.read(database: call.database, slot: call.slot, hash: call.hash, key: key)
+      : table.object(database: call.database, slot: call.slot, hash: call.hash, key: key)
     let live = object?.live(at: wall)
     if call.access == .read { countHit(live != nil) }
     let mutation = evaluator.run(call.handler, object, live)
@@ -165,7 +172,7 @@ extension NodeCore {
       let key = words.pointee[index]
       let slot = slotHasher.slot(of: key).index
       let hash = table.hash(key)
-      let object = table.object(database: call.database, slot: slot, hash: hash, key: key)
+      let object = table.read(database: call.database, slot: slot, hash: hash, key: key)
       if call.access == .read { countHit(object) }
       guard object?.live(at: wall) != nil else { continue }
       sum += 1

@@ -235,6 +235,7 @@ extension NodeCore {
       got.insert(Table.element(object))
       let slot = slotHasher.slot(of: key).index
       count += 1
+      if _slowPath(isNearLimit), !fits(database, slot, key, object, place) { continue }
       let outcome = mergeRepair(database, slot, key, object)
       if outcome == .refused { exchanges[place]?.hasRefusals = true }
       if outcome == .changed, !isFill { exchanges[place]?.repairs += 1 }
@@ -242,6 +243,20 @@ extension NodeCore {
     statistics.transferredKeys += isFill ? count : 0
     if isFill { transfer.note(bytes: bytes.count, keys: count, now: monotonic) }
     return got
+  }
+
+  /// Near `maxmemory`: whether to take what a comparison brings. What anti-entropy misses here may
+  /// have been evicted; slots that this node gains come all the same, and others go for them.
+  private mutating func fits(
+    _ database: Int, _ slot: Int, _ key: UnsafeRawBufferPointer, _ object: ObjectView, _ place: Int
+  ) -> Bool {
+    if exchanges[place]?.purpose == .antiEntropy {
+      return table.object(
+        database: database, slot: slot, hash: table.hash(key), key: key) != nil
+    }
+    if hasRoom(for: object) { return true }
+    exchanges[place]?.hasRefusals = true
+    return false
   }
 
   /// Merges what another node holds. A key that is dead everywhere and forgotten here is not taken up

@@ -84,16 +84,23 @@ extension NodeCore {
   }
 
   private func memorySection() -> [String] {
-    let used = table.bytes
+    let used = countedBytes
     let peak = max(peakBytes, used)
+    let resident = configuration.processFigures().residentBytes
+    let ratio = used == 0 ? 100 : resident * 100 / used
     return [
       "# Memory", "used_memory:\(used)", "used_memory_human:\(human(used))",
-      "used_memory_rss:\(used)", "used_memory_peak:\(peak)",
+      "used_memory_rss:\(resident)", "used_memory_rss_human:\(human(resident))",
+      "used_memory_peak:\(peak)",
       "used_memory_peak_human:\(human(peak))",
-      "used_memory_dataset:\(used)", "maxmemory:\(parameters["maxmemory"] ?? "0")",
+      "used_memory_overhead:\(used - table.recordBytes)",
+      "used_memory_dataset:\(table.recordBytes)", "maxmemory:\(parameters["maxmemory"] ?? "0")",
       "maxmemory_human:\(human(parameters.number("maxmemory")))",
       "maxmemory_policy:\(parameters["maxmemory-policy"] ?? "")", "mem_allocator:coterie-slab",
-      "mem_fragmentation_ratio:1.00",
+      "mem_fragmentation_ratio:\(ratio / 100).\(ratio % 100 / 10)\(ratio % 10)",
+      "mem_clients_normal:\(memory.buffers)", "mem_hints:\(hints.bytes)",
+      "mem_hash_trees:\(table.treeBytes)", "mem_table_index:\(table.tableBytes)",
+      "mem_slack:\(table.slackBytes)", "refused_for_memory:\(statistics.refusedForMemory)",
     ]
   }
 
@@ -122,7 +129,7 @@ extension NodeCore {
       "total_net_input_bytes:\(statistics.inputBytes)",
       "total_net_output_bytes:\(statistics.outputBytes)",
       "rejected_connections:\(statistics.rejectedConnections)", "sync_full:0",
-      "expired_keys:\(statistics.expired)", "evicted_keys:0",
+      "expired_keys:\(statistics.expired)", "evicted_keys:\(statistics.evicted)",
       "keyspace_hits:\(statistics.hits)", "keyspace_misses:\(statistics.misses)",
       "pubsub_channels:0", "pubsub_patterns:0", "latest_fork_usec:0", "total_forks:0",
       "total_error_replies:\(statistics.errors)", "unexpected_error_replies:0",
@@ -140,7 +147,15 @@ extension NodeCore {
   }
 
   private func cpuLines() -> [String] {
-    ["used_cpu_sys:0.000000", "used_cpu_user:0.000000"]
+    let figures = configuration.processFigures()
+    func seconds(_ microseconds: Int) -> String {
+      let rest = "\(microseconds % 1_000_000)"
+      return "\(microseconds / 1_000_000)." + String(repeating: "0", count: 6 - rest.count) + rest
+    }
+    return [
+      "used_cpu_sys:\(seconds(figures.systemMicroseconds))",
+      "used_cpu_user:\(seconds(figures.userMicroseconds))",
+    ]
   }
 
   private func commandStatsSection() -> [String] {

@@ -268,6 +268,10 @@ extension NodeCore {
   ) {
     guard database < table.databases, key.count <= Limits.bulkBytes else { return }
     let slot = slotHasher.slot(of: key).index
+    if _slowPath(isOverLimit), !hasRoom(for: object) {
+      if wantsAnswer { linkOutput(id)?.pointee.appendWritten(request, .refused, .zero) }
+      return
+    }
     let outcome = merge(
       database: database, slot: slot, hash: table.hash(key), key: key, incoming: object)
     guard wantsAnswer, let output = linkOutput(id) else { return }
@@ -357,6 +361,10 @@ extension NodeCore {
       ownRank(call.slot, copies: copies) >= 0 || isTracked(call.slot)
         || (call.access != .modify && policies[call.policy].isSloppy)
     else { return refuseForward(id, request, "TRYAGAIN the key's owners are changing") }
+    if _slowPath(entry.isDeniedWhenOutOfMemory && isOverLimit), !makeRoom() {
+      countError("OOM")
+      return refuseForward(id, request, NodeCore.outOfMemoryText)
+    }
     guard needsOperation(call) else {
       replyScratch.pointee.removeAll()
       runHere(call, arguments, replyScratch, echoTo: id)

@@ -194,6 +194,7 @@ extension NodeCore {
     case .command: return executeCommand(index, name)
     case .config: return executeConfig(index, name)
     case .cluster: return executeCluster(index, name)
+    case .memory: return replyMemoryStatistics(index)
     default: return fail(index, "ERR wrong number of arguments for '\(subcommand.name)' command")
     }
   }

@@ -119,8 +119,10 @@ extension NodeCore {
     _ reply: UnsafeMutablePointer<ByteBuffer>
   ) -> Version? {
     if _slowPath(isVersioned(call.handler, words)) { return applyContextual(call, words, reply) }
-    let object = table.object(
-      database: call.database, slot: call.slot, hash: call.hash, key: key)
+    let object =
+      call.keyIndex == 1
+      ? table.read(database: call.database, slot: call.slot, hash: call.hash, key: key)
+      : table.object(database: call.database, slot: call.slot, hash: call.hash, key: key)
     if call.access == .read { countHit(object) }
     let mutation = evaluator(words, reply, call).run(call.handler, object)
     if case .none = mutation { return nil }

@@ -16,6 +16,7 @@ extension NodeCore {
   mutating func finishTick() {
     for link in overfullLinks { dropLink(link, "it takes too little of what it is sent") }
     overfullLinks.removeAll(keepingCapacity: true)
+    stepEviction()
     resumeSessions()
     runDeadlines()
     if monotonic >= timers.tick {
@@ -30,7 +31,6 @@ extension NodeCore {
       if isChanging { advanceChange() }
       stepLeftovers()
       sampler.sample(statistics.commands, at: monotonic)
-      peakBytes = max(peakBytes, table.bytes)
     }
     stepSwim()
     applyRecords()
@@ -45,13 +45,14 @@ extension NodeCore {
       timers.expiry = monotonic + configuration.timing.expiry
       expireDue()
       reapTombstones()
+      stepMemory()
     }
     resumeSessions()
   }
 
   /// A lone node without deadlines wakes for the expiry cycle only.
   var nextDue: UInt64 {
-    if !resuming.isEmpty { return monotonic }
+    if !resuming.isEmpty || isEvicting { return monotonic }
     var due = min(timers.gossip, timers.expiry)
     if !isAlone || !seedLinks.isEmpty || links.count > 0 { due = min(due, timers.tick) }
     if clusterState != .removed { due = min(due, swim.nextDue) }

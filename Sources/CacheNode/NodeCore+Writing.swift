@@ -209,9 +209,21 @@ extension NodeCore {
     _ words: UnsafeMutablePointer<ArgumentList>, _ reply: UnsafeMutablePointer<ByteBuffer>,
     _ call: KeyCall
   ) -> Evaluator {
-    Evaluator(
+    var evaluator = Evaluator(
       arguments: words, reply: reply, scratch: scratch, resp: call.resp, now: wall,
       defaultTTL: policies[call.policy].ttl)
+    if _slowPath(call.keyIndex == 2) { evaluator.usage = usage(call, words.pointee[2]) }
+    return evaluator
+  }
+
+  /// What OBJECT and MEMORY tell of a key.
+  func usage(_ call: KeyCall, _ key: UnsafeRawBufferPointer) -> Evaluator.Usage? {
+    table.usage(database: call.database, slot: call.slot, hash: call.hash, key: key).map {
+      access, bytes in
+      Evaluator.Usage(
+        bytes: bytes, idleSeconds: Int(table.accessClock.idle(access) / 1000),
+        count: table.accessClock.countsUses ? Int(table.accessClock.counter(access)) : nil)
+    }
   }
 
   /// Why a write without a context is not taken; nil when it is.

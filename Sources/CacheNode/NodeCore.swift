@@ -187,6 +187,7 @@ struct NodeCore: ~Copyable {
   /// By full name, "config|get".
   var subcommandCalls: [String: Int] = [:]
   var peakBytes = 0
+  var memory = MemoryState()
   var timers = Timers()
   var isDraining = false
   var sampler = OperationsSampler()

@@ -62,6 +62,11 @@ struct Session: ~Copyable {
     output.deallocate()
   }
 
+  /// Memory of the connection's buffers.
+  var bufferBytes: Int {
+    input.capacity + output.pointee.capacity + queue.staged.pointee.capacity
+  }
+
   mutating func open() {
     generation &+= 1
     isOpen = true

@@ -134,6 +134,9 @@ extension CommandText {
       help Estimate the bytes that a key and its value take
       - key key key=0
       - count integer token=SAMPLES optional
+    memory|stats 2 - 0 0 0 slow
+      docs server 4.0.0 O(1)
+      help Tell what memory is used for
     memory|help 2 loading,stale 0 0 0 slow
       docs server 4.0.0 O(1)
       help List the subcommands of MEMORY

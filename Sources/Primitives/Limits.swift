@@ -63,6 +63,17 @@ package enum Limits {
   @inlinable package static var skippedExchanges: Int { 12 }
   /// With so many hints for a node nothing is pulled from it.
   @inlinable package static var hintsBeforeComparison: Int { 1000 }
+  /// Objects that are evicted in one go: about half a millisecond of work.
+  @inlinable package static var evictionsAtOnce: Int { 256 }
+  /// Bytes above `maxmemory`, beside a sixteenth of it, from which on writes are refused although
+  /// there is something to evict.
+  @inlinable package static var memoryOvershoot: Int { 8 << 20 }
+  /// Bytes of sparse memory that are not worth moving records for.
+  @inlinable package static var slackBytes: Int { 24 << 20 }
+  /// Records that are moved together in one go.
+  @inlinable package static var recordsMovedAtOnce: Int { 4096 }
+  /// Sessions whose buffers are summed up in one go.
+  @inlinable package static var sessionsSummedAtOnce: Int { 2048 }
   /// An offer that nothing was heard of for so long is made again; microseconds.
   @inlinable package static var offerPatience: UInt64 { 3_000_000 }
   /// Between two offers of objects to their owners, in microseconds.

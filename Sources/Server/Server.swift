@@ -102,6 +102,7 @@ package final class Server {
     configuration.saved = saved
     configuration.processID = Int(getpid())
     configuration.executable = CommandLine.arguments.first ?? ""
+    configuration.processFigures = { readProcessFigures() }
     configuration.configurationFile = file ?? ""
     configuration.secret = (0..<32).map { _ in UInt8.random(in: 0...255, using: &random) }
     return configuration

@@ -6,15 +6,16 @@ import Primitives
 ///     u64  stamp
 ///     u64  actor's index (16) | value length (30) | key length or 255 (8) | flags (10)
 ///            flags = those of ObjectFlags (3) | tree (3) | 2 unused | block (1) | 1 unused
+///     u32  when or how often it was used: see AccessClock
 ///     u64  deadline, Unix ms                        when flagged
 ///     u32  key length                               when the field above says 255
 ///     key, value
 ///
-/// 16 bytes beside key and value, 24 with a TTL.
+/// 20 bytes beside key and value, 28 with a TTL.
 struct Record {
   let base: UnsafeMutableRawPointer
 
-  static let headBytes = 16
+  static let headBytes = 20
   static let longKey = 255
   /// Flags above those of `ObjectFlags`.
   private static let blockFlag: UInt64 = 1 << 8
@@ -42,16 +43,17 @@ struct Record {
   @inline(__always) private var deadlineBytes: Int { hasDeadline ? 8 : 0 }
 
   @inline(__always) var deadline: UInt64 {
-    hasDeadline ? base.loadUnaligned(fromByteOffset: 16, as: UInt64.self) : 0
+    hasDeadline ? base.loadUnaligned(fromByteOffset: Record.headBytes, as: UInt64.self) : 0
   }
 
   @inline(__always) var keyLength: Int {
     let short = shortKey
     if _fastPath(short != Record.longKey) { return short }
-    return Int(base.loadUnaligned(fromByteOffset: 16 &+ deadlineBytes, as: UInt32.self))
+    return Int(
+      base.loadUnaligned(fromByteOffset: Record.headBytes &+ deadlineBytes, as: UInt32.self))
   }
   @inline(__always) private var keyOffset: Int {
-    16 &+ deadlineBytes &+ (shortKey == Record.longKey ? 4 : 0)
+    Record.headBytes &+ deadlineBytes &+ (shortKey == Record.longKey ? 4 : 0)
   }
   @inline(__always) var key: UnsafeRawBufferPointer {
     UnsafeRawBufferPointer(start: base + keyOffset, count: keyLength)
@@ -85,7 +87,7 @@ struct Record {
       of: UInt64(truncatingIfNeeded: actorIndex) | UInt64(truncatingIfNeeded: valueLength) << 16
         | UInt64(truncatingIfNeeded: short) << 46 | all << 54,
       toByteOffset: 8, as: UInt64.self)
-    var at = 16
+    var at = Record.headBytes
     if deadline != 0 {
       base.storeBytes(of: deadline, toByteOffset: at, as: UInt64.self)
       at &+= 8
@@ -93,6 +95,12 @@ struct Record {
     if _slowPath(short == Record.longKey) {
       base.storeBytes(of: UInt32(keyLength), toByteOffset: at, as: UInt32.self)
     }
+  }
+
+  /// When or how often it was used.
+  @inline(__always) var access: UInt32 {
+    get { base.load(fromByteOffset: 16, as: UInt32.self) }
+    nonmutating set { base.storeBytes(of: newValue, toByteOffset: 16, as: UInt32.self) }
   }
 
   /// Moves the record to another tree, in place.

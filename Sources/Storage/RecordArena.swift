@@ -1,3 +1,4 @@
+import Glibc
 import Primitives
 
 /// Memory for records: cells of 8-byte steps, packed without a header in 64 KiB chunks.
@@ -9,6 +10,10 @@ import Primitives
 /// empty goes back to the system. Records above `largestCell` have a block of their own, which
 /// remembers its capacity.
 ///
+/// When many records have gone and others did not need their cells, chunks are sparse: `isSparse` names
+/// those whose records should move, so that whole chunks get free. A free chunk's pages go back to the
+/// system at once, whatever its region still holds.
+///
 /// Rejected: one `malloc` a record (glibc: 112 bytes for 96); a free list a size over all chunks
 /// (after a churn of sizes nothing could be given back); chunks straight from the system (aligned
 /// blocks of 64 KiB touch a page more each, 6 %).
@@ -16,6 +21,7 @@ struct RecordArena: ~Copyable {
   static let chunkBytes = 64 << 10
   static let chunksPerRegion = 16
   static let largestCell = 4096
+  private static let pageBytes = 4096
   private static let headBytes = 64
   private static let smallestCell = 24
   /// Cells step by 8 up to this size and by 64 above.
@@ -29,6 +35,8 @@ struct RecordArena: ~Copyable {
   private var openRegion: UnsafeMutableRawPointer?
   /// Bytes taken from the system.
   private(set) var bytes = 0
+  /// Bytes of the cells and blocks that are in use.
+  private(set) var usedBytes = 0
 
   init() {
     open = .allocate(capacity: RecordArena.classCount)
@@ -67,6 +75,7 @@ struct RecordArena: ~Copyable {
       chunk.fresh &+= UInt32(truncatingIfNeeded: cell)
     }
     chunk.live &+= 1
+    usedBytes &+= cell
     if chunk.isFull(cell) { unlink(chunk, kind) }
     return record
   }
@@ -79,6 +88,7 @@ struct RecordArena: ~Copyable {
     record.storeBytes(of: chunk.free, as: UnsafeMutableRawPointer?.self)
     chunk.free = record
     chunk.live &-= 1
+    usedBytes &-= cell
     if chunk.live == 0 {
       if !wasFull { unlink(chunk, kind) }
       releaseChunk(chunk)
@@ -100,6 +110,17 @@ struct RecordArena: ~Copyable {
     return base
   }
 
+  // MARK: Sparse chunks
+
+  /// Whether a cell's record should move to another chunk: its own is less than three quarters full,
+  /// and not the one that takes new records.
+  func isSparse(_ record: UnsafeMutableRawPointer, cell: Int) -> Bool {
+    let chunk = Chunk(holding: record)
+    let room = (RecordArena.chunkBytes - RecordArena.headBytes) / cell
+    return Int(chunk.live) * 4 < room * 3
+      && open[RecordArena.classIndex(cell: cell)] != chunk.base
+  }
+
   // MARK: Chunks
 
   private mutating func takeChunk() -> UnsafeMutableRawPointer {
@@ -118,10 +139,16 @@ struct RecordArena: ~Copyable {
     let region = Region(base: chunk.base - place * RecordArena.chunkBytes)
     if region.freeChunks == 0 { link(region) }
     region.freeChunks |= 1 << UInt16(place)
-    guard region.freeChunks == UInt16.max else { return }
+    guard region.freeChunks == UInt16.max else { return giveBackPages(chunk) }
     unlink(region)
     region.base.deallocate()
     bytes -= RecordArena.chunkBytes * RecordArena.chunksPerRegion
+  }
+
+  /// A free chunk in a region that stays needs no memory; the first page of a region has its head.
+  private func giveBackPages(_ chunk: Chunk) {
+    let kept = chunk.place == 0 ? RecordArena.pageBytes : 0
+    madvise(chunk.base + kept, RecordArena.chunkBytes - kept, MADV_DONTNEED)
   }
 
   private mutating func newRegion() -> UnsafeMutableRawPointer {
@@ -173,11 +200,14 @@ struct RecordArena: ~Copyable {
     let base = UnsafeMutableRawPointer.allocate(byteCount: size + 16, alignment: 16)
     base.storeBytes(of: size, as: Int.self)
     bytes += size + 16
+    usedBytes += size + 16
     return base + 16
   }
 
   mutating func freeBlock(_ record: UnsafeMutableRawPointer) {
-    bytes -= RecordArena.blockCapacity(record) + 16
+    let size = RecordArena.blockCapacity(record) + 16
+    bytes -= size
+    usedBytes -= size
     (record - 16).deallocate()
   }
 

@@ -18,7 +18,7 @@ import Primitives
 // each. Nothing is ever rehashed: a segment grows by an eighth (a copy of at most 1 KiB) and splits
 // at 128 entries, so the longest step of an insertion is 128 records' keys hashed again, about 10 µs.
 //
-// Beside key and value an object costs 16 bytes of head (24 with a TTL), up to 7 of rounding, about
+// Beside key and value an object costs 20 bytes of head (28 with a TTL), up to 7 of rounding, about
 // 9 of entry: measured in the README's table.
 //
 // Rejected: one open-addressing table for all keys (18 bytes a key right after doubling, a rehash to
@@ -45,7 +45,7 @@ package struct LocatedKey {
 /// The objects of one node, by database, slot and key.
 package struct Table: ~Copyable {
   /// A slot of one database.
-  private struct Home {
+  struct Home {
     /// 0, the address of a segment, or that of a directory with the lowest bit set.
     var root: UInt = 0
     /// Keys that are no tombstones.
@@ -56,9 +56,9 @@ package struct Table: ~Copyable {
 
   package let databases: Int
   package let slots: Int
-  private let homes: UnsafeMutablePointer<UnsafeMutablePointer<Home>?>
+  let homes: UnsafeMutablePointer<UnsafeMutablePointer<Home>?>
   /// On the heap, because `deinit` still has to free records through it.
-  private let arena: UnsafeMutablePointer<RecordArena>
+  let arena: UnsafeMutablePointer<RecordArena>
   private var actors = ActorTable()
   private var trees: HashTrees
   private let seed: UInt64
@@ -69,6 +69,10 @@ package struct Table: ~Copyable {
   private var indexBytes = 0
   /// Objects that are sibling sets: as long as there are none, a write need not look for them.
   package private(set) var siblingSets = 0
+  /// Marks records that are used.
+  package var accessClock = AccessClock()
+  /// Where the next look for an object with a deadline goes on; -1 anywhere.
+  var sampleSlot = -1
   /// Merges after which a key had more concurrent values than before.
   package internal(set) var conflicts = 0
 
@@ -117,6 +121,15 @@ package struct Table: ~Copyable {
   }
   /// Bytes held for objects and their index.
   package var bytes: Int { arena.pointee.bytes + indexBytes + trees.bytes }
+  /// Bytes of objects, their index and the hash trees, without memory that waits to be used again.
+  @inlinable @inline(__always)
+  package var usedBytes: Int { arena.pointee.usedBytes &+ indexBytes &+ trees.bytes }
+  /// Bytes of records with the rounding of their cells.
+  package var recordBytes: Int { arena.pointee.usedBytes }
+  /// Bytes of segments and directories.
+  package var tableBytes: Int { indexBytes }
+  /// Bytes that no record needs and that are not given back: chunks with free cells.
+  package var slackBytes: Int { arena.pointee.bytes - arena.pointee.usedBytes }
   /// Bytes of the hash trees.
   package var treeBytes: Int { trees.bytes }
 
@@ -145,7 +158,7 @@ package struct Table: ~Copyable {
   }
 
   @inline(__always)
-  private func segment(_ home: Home, _ hash: UInt64) -> Segment? {
+  func segment(_ home: Home, _ hash: UInt64) -> Segment? {
     guard home.root != 0 else { return nil }
     if _fastPath(home.root & 1 == 0) {
       return Segment(UnsafeMutableRawPointer(bitPattern: home.root).unsafelyUnwrapped)
@@ -181,8 +194,30 @@ package struct Table: ~Copyable {
     return view(place.record)
   }
 
+  /// As `object`, and marks the object as used.
+  @inlinable @inline(__always)
+  package mutating func read(
+    database: Int, slot: Int, hash: UInt64, key: UnsafeRawBufferPointer
+  ) -> ObjectView? {
+    guard let table = homes[database], let place = find(table[slot], hash, key) else { return nil }
+    place.record.access = accessClock.used(place.record.access)
+    return view(place.record)
+  }
+
+  /// What an object is marked with, for `accessClock`, and the bytes that it takes.
+  package func usage(
+    database: Int, slot: Int, hash: UInt64, key: UnsafeRawBufferPointer
+  ) -> (access: UInt32, bytes: Int)? {
+    guard let table = homes[database], let place = find(table[slot], hash, key) else { return nil }
+    let record = place.record
+    let memory =
+      record.isBlock
+      ? RecordArena.blockCapacity(record.base) + 16 : RecordArena.cellSize(for: record.size)
+    return (record.access, memory + 9)
+  }
+
   @inline(__always)
-  private func view(_ record: Record) -> ObjectView {
+  func view(_ record: Record) -> ObjectView {
     ObjectView(
       version: Version(stamp: record.stamp, actor: actors.actor(record.actorIndex)),
       deadline: record.deadline, flags: record.flags, value: record.value)
@@ -261,6 +296,7 @@ package struct Table: ~Copyable {
       old.writeHead(
         stamp: version.stamp, actorIndex: actor, flags: flags, deadline: 0,
         keyLength: key.count, valueLength: valueLength, isBlock: old.isBlock, tree: tree)
+      old.access = accessClock.used(old.access)
       return old.valueStart
     }
     return reshape(place, key, version.stamp, actor, deadline, flags, valueLength, keeping, tree)
@@ -315,6 +351,7 @@ package struct Table: ~Copyable {
   ) -> UnsafeMutableRawPointer {
     let old = place.record
     let keep = min(keeping, old.valueLength, valueLength)
+    let access = accessClock.used(old.access)
     let size = Record.size(
       keyLength: key.count, valueLength: valueLength, hasDeadline: deadline != 0)
     if let capacity = reusable(old, size) {
@@ -329,6 +366,7 @@ package struct Table: ~Copyable {
       old.writeHead(
         stamp: stamp, actorIndex: actor, flags: flags, deadline: deadline,
         keyLength: key.count, valueLength: valueLength, isBlock: old.isBlock, tree: tree)
+      old.access = access
       setEntry(place, old.base, flags, deadline)
       return old.valueStart
     }
@@ -337,6 +375,7 @@ package struct Table: ~Copyable {
     record.writeHead(
       stamp: stamp, actorIndex: actor, flags: flags, deadline: deadline,
       keyLength: key.count, valueLength: valueLength, isBlock: fresh.isBlock, tree: tree)
+    record.access = access
     (record.valueStart - key.count).copyMemory(
       from: key.baseAddress ?? UnsafeRawPointer(record.base), byteCount: key.count)
     if keep > 0 { record.valueStart.copyMemory(from: old.valueStart, byteCount: keep) }
@@ -359,7 +398,7 @@ package struct Table: ~Copyable {
 
   /// Memory for a record. One that grows by appending gets a quarter to spare.
   @inline(__always)
-  private mutating func make(
+  mutating func make(
     _ size: Int, growing: Bool
   ) -> (base: UnsafeMutableRawPointer, isBlock: Bool) {
     if _fastPath(size <= RecordArena.largestCell) {
@@ -369,7 +408,7 @@ package struct Table: ~Copyable {
   }
 
   @inline(__always)
-  private mutating func free(_ record: Record) {
+  mutating func free(_ record: Record) {
     if _slowPath(record.isBlock) {
       arena.pointee.freeBlock(record.base)
     } else {
@@ -403,6 +442,7 @@ package struct Table: ~Copyable {
     record.writeHead(
       stamp: stamp, actorIndex: actor, flags: flags, deadline: deadline,
       keyLength: key.count, valueLength: valueLength, isBlock: memory.isBlock, tree: tree)
+    record.access = accessClock.fresh
     if let base = key.baseAddress, key.count > 0 {
       (record.valueStart - key.count).copyMemory(from: base, byteCount: key.count)
     }
@@ -577,7 +617,7 @@ package struct Table: ~Copyable {
     return true
   }
 
-  private mutating func removeEntry(
+  mutating func removeEntry(
     _ database: Int, _ home: inout Home, _ segment: Segment, _ index: Int
   ) {
     let record = Entry(segment.entries[index]).record
@@ -591,7 +631,7 @@ package struct Table: ~Copyable {
   }
 
   /// Gives back what an emptier slot does not need.
-  private mutating func shrink(_ home: inout Home, _ hash: UInt64, _ segment: Segment) {
+  mutating func shrink(_ home: inout Home, _ hash: UInt64, _ segment: Segment) {
     if home.total == 0 {
       freeIndex(&home)
     } else if segment.capacity > 8, segment.used < segment.capacity / 2 {
@@ -631,7 +671,7 @@ package struct Table: ~Copyable {
 
   /// Visits each segment of a slot once, in the order of the hash, with its first directory place
   /// scaled to 16 bits.
-  private static func forEachSegment(_ home: Home, _ body: (Segment, Int) -> Void) {
+  static func forEachSegment(_ home: Home, _ body: (Segment, Int) -> Void) {
     guard home.root != 0 else { return }
     guard home.root & 1 == 1 else {
       body(Segment(UnsafeMutableRawPointer(bitPattern: home.root).unsafelyUnwrapped), 0)
@@ -649,7 +689,7 @@ package struct Table: ~Copyable {
 }
 
 /// The segments of a slot that has several: 2^depth places by the highest bits of the hash.
-private struct Directory {
+struct Directory {
   let base: UnsafeMutableRawPointer
 
   /// `root` is the address with the lowest bit set.

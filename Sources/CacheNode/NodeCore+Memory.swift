@@ -1,0 +1,205 @@
+import Objects
+import Placement
+import Primitives
+import Storage
+
+// # Memory
+//
+// `maxmemory` bounds what the node counts: objects with the rounding of their cells, their index, the
+// hash trees, hints, and the buffers of clients and links. The first three are exact at any moment, the
+// others are summed up ten times a second.
+//
+//     a write of a client, here or forwarded   above the limit objects are evicted until there is room,
+//                                              at most `evictionsAtOnce`; the loop goes on with it
+//                                              between events. With noeviction, with nothing to evict,
+//                                              or far above the limit: -OOM
+//     a write of another node                  the same; where a client would hear -OOM it is refused,
+//                                              and does not count toward W. Deletions are always taken
+//     anti-entropy                             above fifteen sixteenths of the limit nothing is pulled
+//                                              for a key that is not here: it may have been evicted
+//
+// An eviction is local and no deletion (DESIGN.md, section 7): no tombstone, no message. Another owner
+// may still have the object, and a read of several owners brings it back.
+//
+// Memory of records that went is used again by records of the same size. When sizes change, chunks get
+// sparse; above `slackBytes` and an eighth of the limit, slots are walked and records moved together.
+
+/// What `maxmemory` and its policy come to.
+struct MemoryState {
+  var limit = Int.max
+  /// Nil: noeviction.
+  var order: EvictionOrder?
+  var onlyWithDeadline = false
+  var samples = 5
+  /// Bytes of hints and buffers, as last summed up.
+  var others = 0
+  var buffers = 0
+  var pool = EvictionPool()
+  /// The sum of buffers goes over some sessions at a time.
+  var summedSessions = 0
+  var bufferSum = 0
+  var compactSlot = 0
+
+  mutating func set(policy: String) {
+    onlyWithDeadline = policy.hasPrefix("volatile-")
+    switch policy.split(separator: "-").last {
+    case "lru": order = .recency
+    case "lfu": order = .frequency
+    case "random": order = .random
+    case "ttl": order = .deadline
+    default: order = nil
+    }
+    pool.removeAll()
+  }
+}
+
+extension NodeCore {
+  static let outOfMemoryText = "OOM command not allowed when used memory > 'maxmemory'."
+
+  /// Bytes that count toward `maxmemory`.
+  @inline(__always) var countedBytes: Int { table.usedBytes &+ memory.others }
+
+  @inline(__always) var isOverLimit: Bool { countedBytes > memory.limit }
+
+  mutating func applyMemoryParameters() {
+    let limit = parameters.number("maxmemory")
+    memory.limit = limit == 0 ? .max : limit
+    memory.samples = parameters.number("maxmemory-samples")
+    let policy = parameters["maxmemory-policy"] ?? "noeviction"
+    memory.set(policy: policy)
+    table.accessClock.countsUses = policy.hasSuffix("-lfu")
+    table.accessClock.logFactor = parameters.number("lfu-log-factor")
+    table.accessClock.decayMinutes = parameters.number("lfu-decay-time")
+  }
+
+  /// Evicts until there is room. False when there is none to be had now: the write is refused.
+  mutating func makeRoom() -> Bool {
+    evict(atMost: Limits.evictionsAtOnce)
+    guard isOverLimit else { return true }
+    guard memory.order != nil, canEvict else { return false }
+    // The loop goes on evicting; who writes faster than that has to wait.
+    return countedBytes - memory.limit < memory.limit / 16 + Limits.memoryOvershoot
+  }
+
+  private var canEvict: Bool {
+    for database in 0..<table.databases {
+      let count =
+        memory.onlyWithDeadline
+        ? table.deadlineCount(database: database) : table.liveCount(database: database)
+      if count > 0 { return true }
+    }
+    return false
+  }
+
+  private mutating func evict(atMost most: Int) {
+    guard let order = memory.order else { return }
+    var left = most
+    while left > 0, isOverLimit,
+      table.evict(
+        order, onlyWithDeadline: memory.onlyWithDeadline, samples: memory.samples, now: wall,
+        pool: &memory.pool, &generator)
+    {
+      statistics.evicted += 1
+      left -= 1
+    }
+  }
+
+  @inline(never)
+  mutating func refuseOutOfMemory(_ index: Int, _ entry: UnsafeMutablePointer<CommandEntry>)
+    -> Bool
+  {
+    entry.pointee.rejected += 1
+    countError("OOM")
+    return replyNow(index) { $0.pointee.appendError(NodeCore.outOfMemoryText) }
+  }
+
+  /// Whether a write of another node can be taken.
+  @inline(never)
+  mutating func hasRoom(for object: ObjectView) -> Bool {
+    if object.isTombstone || makeRoom() { return true }
+    statistics.refusedForMemory += 1
+    return false
+  }
+
+  /// Near the limit what is missing here may have been evicted.
+  var isNearLimit: Bool {
+    memory.limit != .max && countedBytes > memory.limit - memory.limit / 16
+  }
+
+  /// Whether eviction has to go on as soon as the loop has seen to its events.
+  var isEvicting: Bool { memory.limit != .max && isOverLimit && memory.order != nil && canEvict }
+
+  /// Once a round: eviction goes on.
+  mutating func stepEviction() {
+    table.accessClock.set(milliseconds: wall)
+    if _slowPath(memory.limit != .max && isOverLimit) { evict(atMost: Limits.evictionsAtOnce) }
+  }
+
+  /// Ten times a second: buffers are summed up, and sparse memory is put together.
+  mutating func stepMemory() {
+    sumBuffers()
+    peakBytes = max(peakBytes, countedBytes)
+    let tolerated = max(Limits.slackBytes, table.usedBytes / 8)
+    guard table.slackBytes > tolerated else { return }
+    var left = Limits.recordsMovedAtOnce
+    for _ in 0..<NodeCore.compactedSlots where left > 0 {
+      for database in 0..<table.databases {
+        left -= table.compact(database: database, slot: memory.compactSlot)
+      }
+      memory.compactSlot = (memory.compactSlot + 1) % Slot.count
+    }
+  }
+
+  private static let compactedSlots = 2048
+
+  private mutating func sumBuffers() {
+    let end = min(sessions.end, memory.summedSessions + Limits.sessionsSummedAtOnce)
+    for index in memory.summedSessions..<max(end, memory.summedSessions)
+    where sessions[index].pointee.isOpen {
+      memory.bufferSum += sessions[index].pointee.bufferBytes
+    }
+    memory.summedSessions = end
+    if end >= sessions.end {
+      for index in 0..<links.end where links[index].pointee.isOpen {
+        memory.bufferSum += links[index].pointee.bufferBytes
+      }
+      memory.buffers = memory.bufferSum
+      memory.bufferSum = 0
+      memory.summedSessions = 0
+    }
+    memory.others = memory.buffers + hints.bytes
+  }
+
+  // MARK: What operators see
+
+  /// MEMORY STATS, by the names of Redis where it has one.
+  func memoryStatistics() -> [(name: String, value: String)] {
+    let keys = (0..<table.databases).reduce(0) { $0 + table.liveCount(database: $1) }
+    let tombstones = (0..<table.databases).reduce(0) { $0 + table.tombstoneCount(database: $1) }
+    let counted = countedBytes
+    let dataset = table.recordBytes
+    return [
+      ("peak.allocated", "\(max(peakBytes, counted))"), ("total.allocated", "\(counted)"),
+      ("startup.allocated", "0"), ("replication.backlog", "0"), ("clients.slaves", "0"),
+      ("clients.normal", "\(memory.buffers)"), ("cluster.hints", "\(hints.bytes)"),
+      ("hash.trees", "\(table.treeBytes)"), ("index", "\(table.tableBytes)"),
+      ("overhead.total", "\(counted - dataset)"), ("keys.count", "\(keys)"),
+      ("keys.tombstones", "\(tombstones)"),
+      ("keys.bytes-per-key", "\(keys == 0 ? 0 : counted / keys)"),
+      ("dataset.bytes", "\(dataset)"), ("allocator.slack", "\(table.slackBytes)"),
+      ("allocator.resident", "\(configuration.processFigures().residentBytes)"),
+    ]
+  }
+
+  mutating func replyMemoryStatistics(_ index: Int) -> Bool {
+    let figures = memoryStatistics()
+    let resp = sessions[index].pointee.resp
+    return replyNow(index) { reply in
+      reply.pointee.appendMapHeader(figures.count, resp: resp)
+      for (name, value) in figures {
+        reply.pointee.appendBulk(name)
+        reply.pointee.appendInteger(Int(value) ?? 0)
+      }
+    }
+  }
+}
