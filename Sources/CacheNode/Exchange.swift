@@ -77,6 +77,8 @@ struct Exchange {
   /// A query is out.
   var isAsked = false
   var repairs = 0
+  /// Objects that were left out for want of memory.
+  var skipped = 0
   /// Something that came was not taken.
   var hasRefusals = false
 

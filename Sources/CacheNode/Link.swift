@@ -18,6 +18,9 @@ struct Peer {
   var comparedAt: UInt64 = 0
   /// Unix milliseconds: the beginning of its comparison with this node, and of the last whole one.
   var comparesSince: UInt64 = 0
+  /// Not before this is anything pulled from it that it was refused, or compared.
+  var pullAt: UInt64 = 0
+  var compareAt: UInt64 = 0
   var hasAllUpTo: UInt64 = 0
 }
 

@@ -43,7 +43,9 @@ extension NodeCore {
       logRefusal(index, .command, Array(name.utf8), username: access[place].name)
       _ = fail(index, "NOPERM this user has no permissions to run the '\(name)' command")
     case .deniedKey(let word):
-      logRefusal(index, .key, Array(words[word]), username: access[place].name)
+      logRefusal(
+        index, .key, Array(words[word].prefix(Limits.loggedNameBytes)), username: access[place].name
+      )
       _ = fail(
         index,
         "NOPERM this user has no permissions to access one of the keys used as arguments")
@@ -57,7 +59,8 @@ extension NodeCore {
     _ index: Int, _ reason: AccessLog.Reason, _ object: [UInt8], username: [UInt8]
   ) {
     accessLog.add(
-      reason, object, username: username, client: clientLine(index), at: wall,
+      reason, Array(object.prefix(Limits.loggedNameBytes)),
+      username: Array(username.prefix(Limits.loggedNameBytes)), client: clientLine(index), at: wall,
       limit: parameters.number("acllog-max-len"))
   }
 

@@ -35,6 +35,7 @@ extension NodeCore {
     let peer = coOwners[nextCoOwner]
     // Whoever is still to get many writes from here has old versions to show, no more.
     guard liveness[peer] > 0, !isExchanging(with: peer, .antiEntropy),
+      monotonic >= peers[peer].pointee.compareAt,
       hints.count(for: peers[peer].pointee.id) < Limits.hintsBeforeComparison
     else { return }
     let parts = sharedParts(tracked ?? SlotSet()) { [coOwner = UInt16(peer)] slot in

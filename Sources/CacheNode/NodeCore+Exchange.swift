@@ -251,8 +251,10 @@ extension NodeCore {
     _ database: Int, _ slot: Int, _ key: UnsafeRawBufferPointer, _ object: ObjectView, _ place: Int
   ) -> Bool {
     if exchanges[place]?.purpose == .antiEntropy {
-      return table.object(
-        database: database, slot: slot, hash: table.hash(key), key: key) != nil
+      let isHere =
+        table.object(database: database, slot: slot, hash: table.hash(key), key: key) != nil
+      if !isHere { exchanges[place]?.skipped += 1 }
+      return isHere
     }
     if hasRoom(for: object) { return true }
     exchanges[place]?.hasRefusals = true
@@ -306,9 +308,16 @@ extension NodeCore {
     statistics.repairs += exchange.repairs
     peers[exchange.peer].pointee.comparedAt = monotonic
     // What was refused (a clock too far ahead) is asked for again another time.
-    if exchange.hasRefusals { return }
+    if exchange.hasRefusals {
+      peers[exchange.peer].pointee.pullAt = monotonic + Limits.refusedPatience
+      return
+    }
     switch exchange.purpose {
-    case .antiEntropy: break
+    case .antiEntropy:
+      // What was evicted here would come, and be left out, every time.
+      if exchange.skipped > exchange.repairs + Limits.wantedObjects {
+        peers[exchange.peer].pointee.compareAt = monotonic + 8 * antiEntropyPeriod
+      }
     case .fill: pulled[exchange.peer, default: SlotSet()].formUnion(exchange.slots)
     case .handover: tellTaken(exchange)
     }

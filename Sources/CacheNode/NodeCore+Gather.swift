@@ -97,7 +97,7 @@ extension NodeCore {
       reply.pointee.appendArrayHeader(count - 1)
       for place in 1..<count {
         let key = arguments.pointee[place]
-        let object = table.object(
+        let object = table.read(
           database: database, slot: slotHasher.slot(of: key).index, hash: table.hash(key), key: key)
         countHit(object)
         if let live = object?.live(at: wall) {

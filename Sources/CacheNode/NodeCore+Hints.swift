@@ -21,9 +21,11 @@ import Storage
 
 extension NodeCore {
   var hintBounds: HintStore.Bounds {
-    HintStore.Bounds(
-      perTarget: parameters.number("hint-memory-per-node"),
-      inAll: parameters.number("hint-memory"))
+    // Hints must not push out what the node is there for.
+    let most = memory.limit == .max ? Int.max : memory.limit / 8
+    return HintStore.Bounds(
+      perTarget: min(most, parameters.number("hint-memory-per-node")),
+      inAll: min(most, parameters.number("hint-memory")))
   }
 
   // MARK: Choosing stand-ins
@@ -166,6 +168,14 @@ extension NodeCore {
     return hintedObject(database, slot, hash, key)
   }
 
+  /// As `ownObject`, for a client's command: the object counts as used.
+  mutating func readOwn(_ call: KeyCall, _ key: UnsafeRawBufferPointer) -> ObjectView? {
+    if _fastPath(call.keyIndex == 1 && isTracked(call.slot)) {
+      return table.read(database: call.database, slot: call.slot, hash: call.hash, key: key)
+    }
+    return ownObject(call.database, call.slot, call.hash, key)
+  }
+
   private func hintedObject(
     _ database: Int, _ slot: Int, _ hash: UInt64, _ key: UnsafeRawBufferPointer
   ) -> ObjectView? {
@@ -293,6 +303,7 @@ extension NodeCore {
   ) -> MergeOutcome {
     let slot = slotHasher.slot(of: key).index
     let hash = table.hash(key)
+    if _slowPath(isOverLimit), !hasRoom(for: object) { return .refused }
     if sabotaged(.hintOverwrites) {
       _ = table.store(database: database, slot: slot, hash: hash, key: key, object: object)
       return .changed
@@ -302,6 +313,7 @@ extension NodeCore {
 
   /// Hints for a node that is out of the cluster become objects to be handed to the slots' owners.
   private mutating func rehome(_ target: UInt64) {
+    if isOverLimit, !makeRoom() { return }
     hints.lost(target)
     var batch = ByteBuffer()
     // One batch a tick: all of them could be a second of work.

@@ -292,7 +292,11 @@ extension NodeCore {
     let slot = slotHasher.slot(of: key).index
     // A node that lost its memory may hold an old version: it does not vote. Nor does a stand-in,
     // but for what it keeps.
-    let object = ownObject(database, slot, table.hash(key), key)
+    let hash = table.hash(key)
+    let object =
+      _fastPath(isTracked(slot))
+      ? table.read(database: database, slot: slot, hash: hash, key: key)
+      : ownObject(database, slot, hash, key)
     let votes = self.held.contains(slot) || (object != nil && !isTracked(slot))
     guard votes || sabotaged(.emptyVotes) else {
       return output.pointee.appendBehind(request, knows: false)
@@ -342,6 +346,10 @@ extension NodeCore {
       return refuseForward(id, request, "ERR the owner does not know this command")
     }
     let entry = commandIndex.entries[number]
+    if _slowPath(entry.isDeniedWhenOutOfMemory && isOverLimit), !makeRoom() {
+      countError("OOM")
+      return refuseForward(id, request, NodeCore.outOfMemoryText)
+    }
     if entry.handler == .msetnx { return startForwardedMSETNX(id, request, database, resp) }
     guard entry.access != .none else {
       return refuseForward(id, request, "ERR this command is not forwarded")
@@ -361,10 +369,6 @@ extension NodeCore {
       ownRank(call.slot, copies: copies) >= 0 || isTracked(call.slot)
         || (call.access != .modify && policies[call.policy].isSloppy)
     else { return refuseForward(id, request, "TRYAGAIN the key's owners are changing") }
-    if _slowPath(entry.isDeniedWhenOutOfMemory && isOverLimit), !makeRoom() {
-      countError("OOM")
-      return refuseForward(id, request, NodeCore.outOfMemoryText)
-    }
     guard needsOperation(call) else {
       replyScratch.pointee.removeAll()
       runHere(call, arguments, replyScratch, echoTo: id)

@@ -22,7 +22,7 @@ import Storage
 // may still have the object, and a read of several owners brings it back.
 //
 // Memory of records that went is used again by records of the same size. When sizes change, chunks get
-// sparse; above `slackBytes` and an eighth of the limit, slots are walked and records moved together.
+// sparse; above `slackBytes` and an eighth of what is used, slots are walked and records moved together.
 
 /// What `maxmemory` and its policy come to.
 struct MemoryState {
@@ -38,7 +38,14 @@ struct MemoryState {
   /// The sum of buffers goes over some sessions at a time.
   var summedSessions = 0
   var bufferSum = 0
-  var compactSlot = 0
+  /// Where the walk that puts memory together goes on: database, slot, segment.
+  var compactAt = (database: 0, slot: 0, segment: 0)
+  /// Records that the present walk has moved.
+  var moved = 0
+  /// The slack that the last walk could do little about.
+  var restingSlack = 0
+  /// Nothing was found to evict: the loop need not look again before.
+  var retryAt: UInt64 = 0
 
   mutating func set(policy: String) {
     onlyWithDeadline = policy.hasPrefix("volatile-")
@@ -94,11 +101,17 @@ extension NodeCore {
   private mutating func evict(atMost most: Int) {
     guard let order = memory.order else { return }
     var left = most
-    while left > 0, isOverLimit,
-      table.evict(
-        order, onlyWithDeadline: memory.onlyWithDeadline, samples: memory.samples, now: wall,
-        pool: &memory.pool, &generator)
-    {
+    // A command that has read a key and will write it must find it as it was.
+    let locks = locks
+    while left > 0, isOverLimit {
+      guard
+        table.evict(
+          order, onlyWithDeadline: memory.onlyWithDeadline, samples: memory.samples, now: wall,
+          pool: &memory.pool, &generator, isPinned: { !locks.isEmpty && locks[$0] != nil })
+      else {
+        memory.retryAt = monotonic + 1000
+        return
+      }
       statistics.evicted += 1
       left -= 1
     }
@@ -126,8 +139,11 @@ extension NodeCore {
     memory.limit != .max && countedBytes > memory.limit - memory.limit / 16
   }
 
-  /// Whether eviction has to go on as soon as the loop has seen to its events.
-  var isEvicting: Bool { memory.limit != .max && isOverLimit && memory.order != nil && canEvict }
+  /// When eviction has to go on; never when there is nothing to do.
+  var evictionDue: UInt64 {
+    guard memory.limit != .max, isOverLimit, memory.order != nil, canEvict else { return .max }
+    return max(monotonic, memory.retryAt)
+  }
 
   /// Once a round: eviction goes on.
   mutating func stepEviction() {
@@ -139,18 +155,43 @@ extension NodeCore {
   mutating func stepMemory() {
     sumBuffers()
     peakBytes = max(peakBytes, countedBytes)
-    let tolerated = max(Limits.slackBytes, table.usedBytes / 8)
-    guard table.slackBytes > tolerated else { return }
-    var left = Limits.recordsMovedAtOnce
-    for _ in 0..<NodeCore.compactedSlots where left > 0 {
-      for database in 0..<table.databases {
-        left -= table.compact(database: database, slot: memory.compactSlot)
+    let slack = table.slackBytes
+    guard slack > max(Limits.slackBytes, table.usedBytes / 8),
+      slack > memory.restingSlack + memory.restingSlack / 8
+    else { return }
+    compact()
+  }
+
+  /// One step of the walk that puts memory together. When a whole walk has moved little, what is left
+  /// is not worth another one until there is more of it.
+  private mutating func compact() {
+    var left = Limits.recordsLookedAtAtOnce
+    var slots = NodeCore.compactedSlots
+    while left > 0, slots > 0 {
+      let at = memory.compactAt
+      let step = table.compact(
+        database: at.database, slot: at.slot, from: at.segment, limit: left)
+      left -= step.looked
+      slots -= 1
+      memory.moved += step.moved
+      if let next = step.next {
+        memory.compactAt.segment = next
+        continue
       }
-      memory.compactSlot = (memory.compactSlot + 1) % Slot.count
+      memory.compactAt.segment = 0
+      memory.compactAt.slot += 1
+      guard memory.compactAt.slot == Slot.count else { continue }
+      memory.compactAt.slot = 0
+      memory.compactAt.database += 1
+      guard memory.compactAt.database == table.databases else { continue }
+      memory.compactAt.database = 0
+      memory.restingSlack = memory.moved < Limits.recordsLookedAtAtOnce ? table.slackBytes : 0
+      memory.moved = 0
+      return
     }
   }
 
-  private static let compactedSlots = 2048
+  private static let compactedSlots = 4096
 
   private mutating func sumBuffers() {
     let end = min(sessions.end, memory.summedSessions + Limits.sessionsSummedAtOnce)

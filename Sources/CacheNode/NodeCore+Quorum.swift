@@ -284,7 +284,7 @@ extension NodeCore {
     let operation = operations[index]
     statistics.quorumReads &+= 1
     let key = words.pointee[call.keyIndex]
-    let object = ownObject(call.database, call.slot, call.hash, key)
+    let object = readOwn(call, key)
     countHit(object)
     // The reply of what is here; an owner that has a newer object makes another one.
     _ = evaluator(words, operation.pointee.reply, call).run(call.handler, object)
@@ -699,7 +699,7 @@ extension NodeCore {
     guard canReach(operation, policies[call.policy].write) else { return refuse(index) }
     saveRequest(operation, words)
     let key = operation.pointee.key
-    let object = ownObject(call.database, call.slot, call.hash, key)
+    let object = readOwn(call, key)
     if !operation.pointee.ignoresLocks {
       locks[call.hash] = [index]
       operation.pointee.holdsLock = true
@@ -718,6 +718,7 @@ extension NodeCore {
     // may be gone from here.
     let isWritable =
       canReach(operation, operation.pointee.write) && isTracked(operation.pointee.slot)
+      && !wasEvicted(operation)
     guard isWritable else {
       unlock(index)
       return refuse(index)
@@ -731,6 +732,15 @@ extension NodeCore {
       deliver(index)
     }
     unlock(index)
+  }
+
+  /// Whether the object that the quorum agreed on is not here any more, or only an older one.
+  private func wasEvicted(_ operation: UnsafeMutablePointer<Operation>) -> Bool {
+    guard memory.limit != .max, operation.pointee.version != .none else { return false }
+    let own = table.object(
+      database: operation.pointee.database, slot: operation.pointee.slot,
+      hash: operation.pointee.hash, key: operation.pointee.key)
+    return own?.version ?? .none < operation.pointee.version
   }
 
   /// Lets the next operation on the key go on.

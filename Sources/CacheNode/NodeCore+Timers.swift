@@ -52,8 +52,8 @@ extension NodeCore {
 
   /// A lone node without deadlines wakes for the expiry cycle only.
   var nextDue: UInt64 {
-    if !resuming.isEmpty || isEvicting { return monotonic }
-    var due = min(timers.gossip, timers.expiry)
+    if !resuming.isEmpty { return monotonic }
+    var due = min(timers.gossip, timers.expiry, evictionDue)
     if !isAlone || !seedLinks.isEmpty || links.count > 0 { due = min(due, timers.tick) }
     if clusterState != .removed { due = min(due, swim.nextDue) }
     return min(due, deadlines.nextDue, hedges.nextDue)

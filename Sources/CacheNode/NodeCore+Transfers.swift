@@ -49,6 +49,7 @@ extension NodeCore {
       }
       if sabotaged(.oneSource), !pulled.isEmpty, pulled[peer] == nil { continue }
       isWaiting = true
+      if monotonic < peers[peer].pointee.pullAt { continue }
       // Each source gives a part first; then what it has is compared with the other parts, and little
       // of them has to come twice.
       share.subtract(underWay)

@@ -197,8 +197,7 @@ extension NodeCore {
     }
     if let refusal = refusalOfBlindWrite(call, words) { return reply.pointee.appendError(refusal) }
     let key = words.pointee[call.keyIndex]
-    let object = table.object(
-      database: call.database, slot: call.slot, hash: call.hash, key: key)
+    let object = readOwn(call, key)
     if call.access == .read { countHit(object) }
     let mutation = evaluator(words, reply, call).run(call.handler, object)
     if case .none = mutation { return }

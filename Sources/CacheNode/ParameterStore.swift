@@ -63,10 +63,6 @@ package struct ParameterStore: Sendable {
     open("acllog-max-len", .integer(0...Int.max), "128"),
     open("acl-pubsub-default", .choice(["allchannels", "resetchannels"]), "resetchannels"),
     open("protected-mode", .yesNo, "yes"),
-    // Read or set by clients and tools; nothing here acts on them yet.
-    open("save", .savePoints, ""),
-    open("appendonly", .yesNo, "no"),
-    open("appendfsync", .choice(["everysec", "always", "no"]), "everysec"),
     open("maxmemory", .memory, "0"),
     open(
       "maxmemory-policy",
@@ -77,6 +73,10 @@ package struct ParameterStore: Sendable {
     open("maxmemory-samples", .integer(1...64), "5"),
     open("lfu-log-factor", .integer(0...Int(Int32.max)), "10"),
     open("lfu-decay-time", .integer(0...Int(Int32.max)), "1"),
+    // Read or set by clients and tools; nothing here acts on them yet.
+    open("save", .savePoints, ""),
+    open("appendonly", .yesNo, "no"),
+    open("appendfsync", .choice(["everysec", "always", "no"]), "everysec"),
     open("hz", .integer(1...500), "10"),
     open("notify-keyspace-events", .eventClasses, ""),
     open("replica-read-only", .yesNo, "yes"),

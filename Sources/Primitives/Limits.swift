@@ -70,8 +70,12 @@ package enum Limits {
   @inlinable package static var memoryOvershoot: Int { 8 << 20 }
   /// Bytes of sparse memory that are not worth moving records for.
   @inlinable package static var slackBytes: Int { 24 << 20 }
-  /// Records that are moved together in one go.
-  @inlinable package static var recordsMovedAtOnce: Int { 4096 }
+  /// Records that are looked at in one go to put memory together: about a millisecond.
+  @inlinable package static var recordsLookedAtAtOnce: Int { 4096 }
+  /// After a refusal for want of memory, microseconds until the same is pulled again.
+  @inlinable package static var refusedPatience: UInt64 { 500_000 }
+  /// Bytes of a key or a name in ACL LOG.
+  @inlinable package static var loggedNameBytes: Int { 256 }
   /// Sessions whose buffers are summed up in one go.
   @inlinable package static var sessionsSummedAtOnce: Int { 2048 }
   /// An offer that nothing was heard of for so long is made again; microseconds.

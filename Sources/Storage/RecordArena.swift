@@ -35,6 +35,8 @@ struct RecordArena: ~Copyable {
   private var openRegion: UnsafeMutableRawPointer?
   /// Bytes taken from the system.
   private(set) var bytes = 0
+  /// Bytes of chunks that have a record, and of blocks: the rest has no pages.
+  private(set) var residentBytes = 0
   /// Bytes of the cells and blocks that are in use.
   private(set) var usedBytes = 0
 
@@ -112,12 +114,12 @@ struct RecordArena: ~Copyable {
 
   // MARK: Sparse chunks
 
-  /// Whether a cell's record should move to another chunk: its own is less than three quarters full,
+  /// Whether a cell's record should move to another chunk: its own is less than seven eighths full,
   /// and not the one that takes new records.
   func isSparse(_ record: UnsafeMutableRawPointer, cell: Int) -> Bool {
     let chunk = Chunk(holding: record)
     let room = (RecordArena.chunkBytes - RecordArena.headBytes) / cell
-    return Int(chunk.live) * 4 < room * 3
+    return Int(chunk.live) * 8 < room * 7
       && open[RecordArena.classIndex(cell: cell)] != chunk.base
   }
 
@@ -130,12 +132,14 @@ struct RecordArena: ~Copyable {
     if region.freeChunks == 0 { unlink(region) }
     let base = region.base + place * RecordArena.chunkBytes
     Chunk(base: base).place = place
+    residentBytes += RecordArena.chunkBytes
     return base
   }
 
   @inline(never)
   private mutating func releaseChunk(_ chunk: Chunk) {
     let place = chunk.place
+    residentBytes -= RecordArena.chunkBytes
     let region = Region(base: chunk.base - place * RecordArena.chunkBytes)
     if region.freeChunks == 0 { link(region) }
     region.freeChunks |= 1 << UInt16(place)
@@ -201,6 +205,7 @@ struct RecordArena: ~Copyable {
     base.storeBytes(of: size, as: Int.self)
     bytes += size + 16
     usedBytes += size + 16
+    residentBytes += size + 16
     return base + 16
   }
 
@@ -208,6 +213,7 @@ struct RecordArena: ~Copyable {
     let size = RecordArena.blockCapacity(record) + 16
     bytes -= size
     usedBytes -= size
+    residentBytes -= size
     (record - 16).deallocate()
   }
 

@@ -61,7 +61,8 @@ extension Table {
   /// Cost: `samples` times three cache misses.
   package mutating func evict(
     _ order: EvictionOrder, onlyWithDeadline: Bool, samples: Int, now: UInt64,
-    pool: inout EvictionPool, _ random: inout SeededGenerator
+    pool: inout EvictionPool, _ random: inout SeededGenerator,
+    isPinned: (_ hash: UInt64) -> Bool = { _ in false }
   ) -> Bool {
     for database in 0..<databases {
       let among =
@@ -70,13 +71,15 @@ extension Table {
         guard let (slot, record) = pick(database, onlyWithDeadline, &random) else { continue }
         let rank = order == .random ? random.next() : rank(record, order, now)
         guard pool.wants(rank) else { continue }
+        let hash = hash(record.key)
+        if isPinned(hash) { continue }
         pool.insert(
           EvictionPool.Candidate(
-            database: database, slot: slot, hash: hash(record.key), key: Array(record.key),
-            rank: rank))
+            database: database, slot: slot, hash: hash, key: Array(record.key), rank: rank))
       }
     }
     while let best = pool.takeBest() {
+      if isPinned(best.hash) { continue }
       let isGone = best.key.withUnsafeBytes { key in
         guard
           let object = object(
@@ -135,13 +138,26 @@ extension Table {
 
   // MARK: Moving together
 
-  /// Moves the records of one slot that lie in sparse chunks, so that those get free. Returns how many
-  /// moved. No view of an object holds across this call.
-  package mutating func compact(database: Int, slot: Int) -> Int {
-    guard let table = homes[database], table[slot].total > 0 else { return 0 }
+  /// Moves records of one slot that lie in sparse chunks, so that those get free: from the segment
+  /// with this number on, until `limit` records were looked at. No view of an object holds across this
+  /// call.
+  package mutating func compact(
+    database: Int, slot: Int, from first: Int, limit: Int
+  ) -> (looked: Int, moved: Int, next: Int?) {
+    guard let table = homes[database], table[slot].total > 0 else { return (0, 0, nil) }
     let arena = arena
+    var looked = 0
     var moved = 0
+    var number = 0
+    var next: Int?
     Table.forEachSegment(table[slot]) { segment, _ in
+      defer { number += 1 }
+      guard number >= first, next == nil else { return }
+      if looked >= limit {
+        next = number
+        return
+      }
+      looked += segment.used
       for index in 0..<segment.used {
         let entry = Entry(segment.entries[index])
         let record = entry.record
@@ -157,6 +173,6 @@ extension Table {
         moved += 1
       }
     }
-    return moved
+    return (looked, moved, next)
   }
 }

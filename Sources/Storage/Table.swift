@@ -128,8 +128,8 @@ package struct Table: ~Copyable {
   package var recordBytes: Int { arena.pointee.usedBytes }
   /// Bytes of segments and directories.
   package var tableBytes: Int { indexBytes }
-  /// Bytes that no record needs and that are not given back: chunks with free cells.
-  package var slackBytes: Int { arena.pointee.bytes - arena.pointee.usedBytes }
+  /// Bytes that no record needs and that are not given back: free cells of chunks.
+  package var slackBytes: Int { arena.pointee.residentBytes - arena.pointee.usedBytes }
   /// Bytes of the hash trees.
   package var treeBytes: Int { trees.bytes }
 
