@@ -131,15 +131,21 @@ extension NodeCore {
       put(call, key, evaluator.plainSet())
       return
     }
-    let object =
-      call.keyIndex == 1
-      ? table.read(database: call.database, slot: call.slot, hash: call.hash, key: key)
-      : table.object(database: call.database, slot: call.slot, hash: call.hash, key: key)
+    let object = use(call, key)
     let live = object?.live(at: wall)
     if call.access == .read { countHit(live != nil) }
     let mutation = evaluator.run(call.handler, object, live)
     if case .none = mutation { return }
     put(call, key, mutation)
+  }
+
+  /// The object in the table that a client's command is about: it counts as used, but for commands
+  /// that only look (OBJECT, MEMORY).
+  @inline(__always)
+  mutating func use(_ call: KeyCall, _ key: UnsafeRawBufferPointer) -> ObjectView? {
+    call.keyIndex == 1
+      ? table.read(database: call.database, slot: call.slot, hash: call.hash, key: key)
+      : table.object(database: call.database, slot: call.slot, hash: call.hash, key: key)
   }
 
   @inline(__always)

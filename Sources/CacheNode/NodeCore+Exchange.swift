@@ -234,9 +234,10 @@ extension NodeCore {
     {
       got.insert(Table.element(object))
       let slot = slotHasher.slot(of: key).index
+      let hash = table.hash(key)
       count += 1
-      if _slowPath(isNearLimit), !fits(database, slot, key, object, place) { continue }
-      let outcome = mergeRepair(database, slot, key, object)
+      if _slowPath(isNearLimit), !fits(database, slot, hash, key, object, place) { continue }
+      let outcome = mergeRepair(database, slot, hash, key, object)
       if outcome == .refused { exchanges[place]?.hasRefusals = true }
       if outcome == .changed, !isFill { exchanges[place]?.repairs += 1 }
     }
@@ -248,11 +249,11 @@ extension NodeCore {
   /// Near `maxmemory`: whether to take what a comparison brings. What anti-entropy misses here may
   /// have been evicted; slots that this node gains come all the same, and others go for them.
   private mutating func fits(
-    _ database: Int, _ slot: Int, _ key: UnsafeRawBufferPointer, _ object: ObjectView, _ place: Int
+    _ database: Int, _ slot: Int, _ hash: UInt64, _ key: UnsafeRawBufferPointer,
+    _ object: ObjectView, _ place: Int
   ) -> Bool {
     if exchanges[place]?.purpose == .antiEntropy {
-      let isHere =
-        table.object(database: database, slot: slot, hash: table.hash(key), key: key) != nil
+      let isHere = table.object(database: database, slot: slot, hash: hash, key: key) != nil
       if !isHere { exchanges[place]?.skipped += 1 }
       return isHere
     }
@@ -264,9 +265,9 @@ extension NodeCore {
   /// Merges what another node holds. A key that is dead everywhere and forgotten here is not taken up
   /// again: the other one will forget it, too.
   private mutating func mergeRepair(
-    _ database: Int, _ slot: Int, _ key: UnsafeRawBufferPointer, _ object: ObjectView
+    _ database: Int, _ slot: Int, _ hash: UInt64, _ key: UnsafeRawBufferPointer,
+    _ object: ObjectView
   ) -> MergeOutcome {
-    let hash = table.hash(key)
     if _slowPath(!configuration.sabotage.isEmpty) {
       if let outcome = repairSabotaged(database, slot, hash, key, object) { return outcome }
     }
@@ -346,17 +347,13 @@ extension NodeCore {
 
   private func root(_ part: Exchange.Part) -> UInt64 {
     var sum: UInt64 = 0
-    for database in 0..<table.databases where hasObjects(database) {
+    for database in 0..<table.databases where !isUnused(database) {
       for branch in 0..<Exchange.branches {
         let hash = hash(part, database, branch)
         if hash != 0 { sum &+= mix(hash ^ mix(UInt64(database << 8 | branch))) }
       }
     }
     return sum
-  }
-
-  private func hasObjects(_ database: Int) -> Bool {
-    table.liveCount(database: database) + table.tombstoneCount(database: database) > 0
   }
 
   // MARK: The asked side
@@ -382,7 +379,7 @@ extension NodeCore {
       return answer.bytes
     }
     answer.append(2)
-    for database in 0..<table.databases where hasObjects(database) {
+    for database in 0..<table.databases where !isUnused(database) {
       answer.append(UInt8(database))
       for branch in 0..<Exchange.branches {
         answer.append(littleEndian: hash(part, database, branch))

@@ -67,6 +67,15 @@ extension NodeCore {
     return keepHint(target: peers[home].pointee.id, database, key, object)
   }
 
+  /// Keeps a write's object for a peer.
+  @discardableResult
+  mutating func keepHint(
+    for home: Int, of operation: UnsafeMutablePointer<Operation>
+  ) -> Bool {
+    keepHint(
+      for: home, operation.pointee.database, operation.pointee.key, operation.pointee.object)
+  }
+
   private mutating func keepHint(
     target: UInt64, _ database: Int, _ key: UnsafeRawBufferPointer, _ object: ObjectView
   ) -> Bool {
@@ -118,24 +127,20 @@ extension NodeCore {
   mutating func replaceOwner(_ index: Int, _ rank: Int) {
     let operation = operations[index]
     guard operation.pointee.object.count > 0 else { return }
-    let home =
-      operation.pointee.standIns.contains(rank)
-      ? operation.pointee.homes[rank] : operation.pointee.owners[rank]
+    let home = operation.pointee.home(rank)
     guard home != 0 else { return }
     let isOfRing = rank < operation.pointee.ringCount
     guard isOfRing, let fallback = fallback(operation) else {
-      keepHint(
-        for: Int(home), operation.pointee.database, operation.pointee.key,
-        operation.pointee.object)
+      keepHint(for: home, of: operation)
       return
     }
     let counts = operation.pointee.isSloppy
     if counts {
-      operation.pointee.homes[rank] = home
+      operation.pointee.homes[rank] = UInt16(home)
       operation.pointee.owners[rank] = fallback
       operation.pointee.standIns.insert(rank)
     }
-    sendHint(operation, home: Int(home), to: Int(fallback), rank: counts ? rank : nil)
+    sendHint(operation, home: home, to: Int(fallback), rank: counts ? rank : nil)
   }
 
   /// Sends an operation's object to a stand-in; with a rank its answer counts.
@@ -143,8 +148,7 @@ extension NodeCore {
     _ operation: UnsafeMutablePointer<Operation>, home: Int, to standIn: Int, rank: Int?
   ) {
     if standIn == 0 {
-      let isKept = keepHint(
-        for: home, operation.pointee.database, operation.pointee.key, operation.pointee.object)
+      let isKept = keepHint(for: home, of: operation)
       if let rank, isKept { _ = operation.pointee.quorum.answer(rank) }
       return
     }
@@ -170,9 +174,7 @@ extension NodeCore {
 
   /// As `ownObject`, for a client's command: the object counts as used.
   mutating func readOwn(_ call: KeyCall, _ key: UnsafeRawBufferPointer) -> ObjectView? {
-    if _fastPath(call.keyIndex == 1 && isTracked(call.slot)) {
-      return table.read(database: call.database, slot: call.slot, hash: call.hash, key: key)
-    }
+    if _fastPath(isTracked(call.slot)) { return use(call, key) }
     return ownObject(call.database, call.slot, call.hash, key)
   }
 

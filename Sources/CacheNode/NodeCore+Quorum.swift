@@ -119,10 +119,7 @@ extension NodeCore {
     _ reply: UnsafeMutablePointer<ByteBuffer>
   ) -> Version? {
     if _slowPath(isVersioned(call.handler, words)) { return applyContextual(call, words, reply) }
-    let object =
-      call.keyIndex == 1
-      ? table.read(database: call.database, slot: call.slot, hash: call.hash, key: key)
-      : table.object(database: call.database, slot: call.slot, hash: call.hash, key: key)
+    let object = use(call, key)
     if call.access == .read { countHit(object) }
     let mutation = evaluator(words, reply, call).run(call.handler, object)
     if case .none = mutation { return nil }
@@ -918,12 +915,7 @@ extension NodeCore {
     for rank in 0..<operation.pointee.ownerCount where late.contains(rank) {
       _ = operation.pointee.quorum.giveUp(rank)
       guard operation.pointee.kind == .write, operation.pointee.object.count > 0 else { continue }
-      let home =
-        operation.pointee.standIns.contains(rank)
-        ? operation.pointee.homes[rank] : operation.pointee.owners[rank]
-      keepHint(
-        for: Int(home), operation.pointee.database, operation.pointee.key,
-        operation.pointee.object)
+      keepHint(for: operation.pointee.home(rank), of: operation)
     }
   }
 

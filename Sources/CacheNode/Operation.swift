@@ -156,6 +156,9 @@ struct Operation: ~Copyable {
     isSilent = false
   }
 
+  /// Whose the place is: who stands in there does so for another.
+  func home(_ rank: Int) -> Int { Int(standIns.contains(rank) ? homes[rank] : owners[rank]) }
+
   /// The rank of a peer among the owners.
   func rank(of peer: Int) -> Int? {
     for rank in 0..<ownerCount where Int(owners[rank]) == peer { return rank }

@@ -267,6 +267,7 @@ package struct HintStore: ~Copyable {
     }
   }
 
+  /// Takes the oldest hint's entry out of its line.
   private func next(_ target: UnsafeMutablePointer<Target>) -> HintQueue.Entry? {
     defer { settle(target) }
     return target.pointee.queue.pop()

@@ -25,7 +25,6 @@ package struct AccessClock: Sendable {
   /// `lfu-log-factor`, `lfu-decay-time`.
   package var logFactor = 10
   package var decayMinutes = 1
-  private var milliseconds: UInt64 = 0
   private var ticks: UInt32 = 0
   private var minute: UInt32 = 0
   private var noise: UInt64 = 0x9e37_79b9_7f4a_7c15
@@ -33,7 +32,6 @@ package struct AccessClock: Sendable {
   package init() {}
 
   package mutating func set(milliseconds: UInt64) {
-    self.milliseconds = milliseconds
     ticks = UInt32(truncatingIfNeeded: milliseconds >> 4) & ~AccessClock.frequencyFlag
     minute = UInt32(truncatingIfNeeded: milliseconds / 60_000) & 0xffff
   }

@@ -26,8 +26,8 @@ struct HealOptions {
       case "--help", "-h": wantsHelp = true
       case "--markdown": printsMarkdown = true
       case "--keys": keys = try Self.keys(from: &words)
-      case "--rate": rate = try Self.value(option, from: &words)
-      case "--server": serverPath = try Self.value(option, from: &words)
+      case "--rate": rate = try words.takeValue(of: option)
+      case "--server": serverPath = try words.takeValue(of: option)
       case "--only": selection = try Self.selection(from: &words)
       default: throw UsageError("unknown option '\(option)'")
       }
@@ -44,17 +44,8 @@ struct HealOptions {
     selection.isEmpty || selection.contains { name.hasPrefix($0) }
   }
 
-  private static func value(
-    _ option: String, from words: inout ArraySlice<String>
-  ) throws(UsageError) -> String {
-    guard let value = words.popFirst(), !value.isEmpty else {
-      throw UsageError("\(option) needs a value")
-    }
-    return value
-  }
-
   private static func keys(from words: inout ArraySlice<String>) throws(UsageError) -> Int {
-    let text = try value("--keys", from: &words)
+    let text = try words.takeValue(of: "--keys")
     guard let number = Int(text), (1000...100_000_000).contains(number) else {
       throw UsageError("--keys needs a whole number of at least 1000, not '\(text)'")
     }
@@ -64,7 +55,7 @@ struct HealOptions {
   private static func selection(
     from words: inout ArraySlice<String>
   ) throws(UsageError) -> [String] {
-    let chosen = try value("--only", from: &words).split(separator: ",").map(String.init)
+    let chosen = try words.takeValue(of: "--only").split(separator: ",").map(String.init)
     for name in chosen where !names.contains(where: { $0.hasPrefix(name) }) {
       throw UsageError("'\(name)' is none of \(names.joined(separator: ", "))")
     }

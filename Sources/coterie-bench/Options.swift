@@ -54,26 +54,17 @@ struct Options {
     case "--markdown": printsMarkdown = true
     case "--requests": requests = try Self.count(option, from: &words)
     case "--rounds": rounds = try Self.count(option, from: &words)
-    case "--server": serverPath = try Self.value(option, from: &words)
-    case "--redis": redisPath = try Self.value(option, from: &words)
+    case "--server": serverPath = try words.takeValue(of: option)
+    case "--redis": redisPath = try words.takeValue(of: option)
     case "--only": selection += try Self.names(option, from: &words)
     default: throw UsageError("unknown option '\(option)'")
     }
   }
 
-  private static func value(
-    _ option: String, from words: inout ArraySlice<String>
-  ) throws(UsageError) -> String {
-    guard let value = words.popFirst(), !value.isEmpty else {
-      throw UsageError("\(option) needs a value")
-    }
-    return value
-  }
-
   private static func count(
     _ option: String, from words: inout ArraySlice<String>
   ) throws(UsageError) -> Int {
-    let text = try value(option, from: &words)
+    let text = try words.takeValue(of: option)
     guard let number = Int(text), (1...1_000_000_000).contains(number) else {
       throw UsageError("\(option) needs a whole number of at least 1, not '\(text)'")
     }
@@ -83,7 +74,7 @@ struct Options {
   private static func names(
     _ option: String, from words: inout ArraySlice<String>
   ) throws(UsageError) -> [String] {
-    let names = try value(option, from: &words).split(separator: ",").map(String.init)
+    let names = try words.takeValue(of: option).split(separator: ",").map(String.init)
     for name in names where !Row.all.contains(where: { $0.isSelected(by: [name]) }) {
       let known = Row.all.map(\.name).joined(separator: ", ")
       throw UsageError("no row's name begins with '\(name)'; the rows are \(known)")

@@ -6,3 +6,13 @@ struct UsageError: Error {
     self.reason = reason
   }
 }
+
+extension ArraySlice<String> {
+  /// Takes the word behind an option that needs one.
+  mutating func takeValue(of option: String) throws(UsageError) -> String {
+    guard let value = popFirst(), !value.isEmpty else {
+      throw UsageError("\(option) needs a value")
+    }
+    return value
+  }
+}

@@ -14,9 +14,8 @@ struct EvictionTests {
       generator = SeededGenerator(seed: seed)
       var sum = 0.0
       for rank in 1...keys {
-        var power = 1.0
-        // rank^exponent by halves: exponents here are 1.
-        power = exponent == 1 ? Double(rank) : Double(rank).squareRoot()
+        // Exponents here are 1 and a half.
+        let power = exponent == 1 ? Double(rank) : Double(rank).squareRoot()
         sum += 1 / power
         cumulative.append(sum)
       }
