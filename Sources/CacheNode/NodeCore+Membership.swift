@@ -33,7 +33,9 @@ extension NodeCore {
     settingsChanged()
     membersChanged()
     timers.gossip = monotonic + configuration.timing.gossip
-    timers.expiry = monotonic + configuration.timing.expiry
+    timers.upkeep = monotonic + configuration.timing.expiry
+    timers.expiry = timers.upkeep
+    timers.reap = timers.upkeep
   }
 
   /// A value of the conf file. It is below every CONFIG SET, whose stamps are larger by 16 bits, and

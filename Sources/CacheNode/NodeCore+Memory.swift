@@ -38,8 +38,8 @@ struct MemoryState {
   /// The sum of buffers goes over some sessions at a time.
   var summedSessions = 0
   var bufferSum = 0
-  /// Where the walk that puts memory together goes on: database, slot, segment.
-  var compactAt = (database: 0, slot: 0, segment: 0)
+  /// Where the walk that puts memory together goes on.
+  var compactAt = SlotWalk()
   /// Records that the present walk has moved.
   var moved = 0
   /// The slack that the last walk could do little about.
@@ -166,7 +166,7 @@ extension NodeCore {
   /// is not worth another one until there is more of it.
   private mutating func compact() {
     var left = Limits.recordsLookedAtAtOnce
-    var slots = NodeCore.compactedSlots
+    var slots = Limits.slotsLookedAtAtOnce
     while left > 0, slots > 0 {
       let at = memory.compactAt
       let step = table.compact(
@@ -174,24 +174,12 @@ extension NodeCore {
       left -= step.looked
       slots -= 1
       memory.moved += step.moved
-      if let next = step.next {
-        memory.compactAt.segment = next
-        continue
-      }
-      memory.compactAt.segment = 0
-      memory.compactAt.slot += 1
-      guard memory.compactAt.slot == Slot.count else { continue }
-      memory.compactAt.slot = 0
-      memory.compactAt.database += 1
-      guard memory.compactAt.database == table.databases else { continue }
-      memory.compactAt.database = 0
+      guard memory.compactAt.advance(to: step.next, databases: table.databases) else { continue }
       memory.restingSlack = memory.moved < Limits.recordsLookedAtAtOnce ? table.slackBytes : 0
       memory.moved = 0
       return
     }
   }
-
-  private static let compactedSlots = 4096
 
   private mutating func sumBuffers() {
     let end = min(sessions.end, memory.summedSessions + Limits.sessionsSummedAtOnce)

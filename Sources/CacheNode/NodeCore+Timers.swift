@@ -7,11 +7,6 @@ import Storage
 extension NodeCore {
   /// How often links are checked, in microseconds.
   private static let tickInterval: UInt64 = 20_000
-  /// Keys whose deadline passed that one step of the expiry cycle takes at most.
-  private static let expiryBatch = 512
-  /// Slots that one step looks at: a full round takes 16 steps.
-  private static let expirySlots = 1024
-
   /// Goes on with what waited for this round's events, then with what is due.
   mutating func finishTick() {
     for link in overfullLinks { dropLink(link, "it takes too little of what it is sent") }
@@ -41,19 +36,19 @@ extension NodeCore {
       advanceChange()
       applyRecords()
     }
-    if monotonic >= timers.expiry {
-      timers.expiry = monotonic + configuration.timing.expiry
-      expireDue()
-      reapTombstones()
+    if monotonic >= timers.upkeep {
+      timers.upkeep = monotonic + configuration.timing.expiry
       stepMemory()
     }
+    if monotonic >= timers.expiry { stepWalk(.deadlines) }
+    if monotonic >= timers.reap { stepWalk(.tombstones) }
     resumeSessions()
   }
 
   /// A lone node without deadlines wakes for the expiry cycle only.
   var nextDue: UInt64 {
     if !resuming.isEmpty { return monotonic }
-    var due = min(timers.gossip, timers.expiry, evictionDue)
+    var due = min(timers.gossip, timers.upkeep, timers.expiry, timers.reap, evictionDue)
     if !isAlone || !seedLinks.isEmpty || links.count > 0 { due = min(due, timers.tick) }
     if clusterState != .removed { due = min(due, swim.nextDue) }
     return min(due, deadlines.nextDue, hedges.nextDue)
@@ -61,71 +56,99 @@ extension NodeCore {
 
   // MARK: Expiry
 
-  /// One step of the active cycle: objects whose deadline passed give their memory back. On a
-  /// node alone they go; else their version stays as a tombstone, so that a stale copy of an older
-  /// value can't come back.
-  private mutating func expireDue() {
-    var left = NodeCore.expiryBatch
-    for database in 0..<table.databases
-    where table.deadlineCount(database: database) > 0 || table.siblingSets > 0 {
-      for step in 0..<NodeCore.expirySlots where left > 0 {
-        let slot = (timers.expirySlot + step) % Slot.count
-        let due = table.dueKeys(database: database, slot: slot, now: wall, limit: left)
-        left -= due.count
-        for key in due { expire(database, slot, key) }
-      }
-    }
-    timers.expirySlot = (timers.expirySlot + NodeCore.expirySlots) % Slot.count
-  }
+  // Deadlines that passed and tombstones that are settled are looked for in two walks over all slots,
+  // a step of some records at a time. Where a tenth of what a step looked at was due, the next one
+  // follows at once; else steps are spread so that a walk takes `walkPeriod`, and small tables are
+  // walked in a few steps. What is due and not yet found is dead to every command all the same.
 
-  private mutating func expire(_ database: Int, _ slot: Int, _ key: [UInt8]) {
-    key.withUnsafeBytes { key in
-      let hash = table.hash(key)
-      if isAlone {
-        statistics.expired += 1
-        table.remove(database: database, slot: slot, hash: hash, key: key)
-        return
+  private mutating func stepWalk(_ sought: Table.Sought) {
+    var at = sought == .deadlines ? timers.expiryAt : timers.reapAt
+    var found = KeyList()
+    swap(&found, &foundKeys)
+    var looked = 0
+    var taken = 0
+    var slots = Limits.slotsLookedAtAtOnce
+    while looked < Limits.walkedRecordsAtOnce, slots > 0 {
+      slots -= 1
+      guard count(sought, at.database) > 0 else {
+        slots -= Limits.slotsLookedAtAtOnce / table.databases
+        at.nextDatabase(of: table.databases)
+        continue
       }
-      guard
-        let object = table.object(database: database, slot: slot, hash: hash, key: key)
-      else { return }
-      statistics.expired += 1
-      if object.isSiblings {
-        // All of them are dead: what the set has seen stays.
-        guard var set = SiblingSet(object) else { return }
-        set.removeSiblings(upTo: Stamp(rawValue: .max))
-        _ = table.store(
-          siblings: set, database: database, slot: slot, hash: hash, key: key,
-          tree: policies[keyspaceMap.index(for: key)].tree)
-        return
-      }
-      _ = table.write(
-        database: database, slot: slot, hash: hash, key: key, version: object.version,
-        deadline: object.deadline, flags: .tombstone, valueLength: 0,
-        tree: policies[keyspaceMap.index(for: key)].tree)
+      let step = look(for: sought, at, Limits.walkedRecordsAtOnce - looked, &found)
+      looked += step.looked
+      taken += found.count
+      for place in 0..<found.count { take(sought, at.database, at.slot, found[place]) }
+      found.removeAll()
+      at.advance(to: step.next, databases: table.databases)
+    }
+    swap(&found, &foundKeys)
+    let isBehind = looked >= Limits.walkedRecordsAtOnce / 4 && taken * 10 >= looked
+    let next = monotonic + (isBehind ? Limits.walkPause : restingInterval(sought))
+    if sought == .deadlines {
+      timers.expiryAt = at
+      timers.expiry = next
+    } else {
+      timers.reapAt = at
+      timers.reap = next
     }
   }
 
-  /// One step over the slots: tombstones that are settled go, and those older than `tombstone-ttl`.
-  private mutating func reapTombstones() {
-    for database in 0..<table.databases where table.tombstoneCount(database: database) > 0 {
-      for step in 0..<NodeCore.expirySlots {
-        let slot = (timers.reapSlot + step) % Slot.count
-        let total = table.totalCount(database: database, slot: slot)
-        guard total > table.liveCount(database: database, slot: slot) else { continue }
-        var doomed: [[UInt8]] = []
-        _ = table.walk(database: database, slot: slot, from: .start, count: .max) { walked in
-          if isReapable(walked.object) { doomed.append(Array(walked.key)) }
-        }
-        statistics.tombstonesReaped += doomed.count
-        for key in doomed {
-          key.withUnsafeBytes {
-            _ = table.remove(database: database, slot: slot, hash: table.hash($0), key: $0)
-          }
-        }
-      }
+  private func look(
+    for sought: Table.Sought, _ at: SlotWalk, _ looks: Int, _ found: inout KeyList
+  ) -> (looked: Int, next: Int?) {
+    let wall = wall
+    return table.find(
+      sought, database: at.database, slot: at.slot, from: at.segment, looks: looks, into: &found
+    ) { sought == .deadlines ? $0.live(at: wall) == nil : isReapable($0) }
+  }
+
+  private func count(_ sought: Table.Sought, _ database: Int) -> Int {
+    switch sought {
+    case .tombstones: table.tombstoneCount(database: database)
+    // Sets of siblings are not counted by their deadlines.
+    case .deadlines: table.deadlineCount(database: database) + table.siblingSets
     }
-    timers.reapSlot = (timers.reapSlot + NodeCore.expirySlots) % Slot.count
+  }
+
+  /// Microseconds between two steps when little is due.
+  private func restingInterval(_ sought: Table.Sought) -> UInt64 {
+    let all = (0..<table.databases).reduce(0) { $0 + count(sought, $1) }
+    let steps = UInt64(all / Limits.walkedRecordsAtOnce + 1)
+    return min(max(Limits.walkPeriod / steps, Limits.walkPause), configuration.timing.expiry)
+  }
+
+  private mutating func take(
+    _ sought: Table.Sought, _ database: Int, _ slot: Int, _ key: UnsafeRawBufferPointer
+  ) {
+    if sought == .deadlines { return expire(database, slot, key) }
+    statistics.tombstonesReaped += 1
+    _ = table.remove(database: database, slot: slot, hash: table.hash(key), key: key)
+  }
+
+  /// The object's memory is given back. On a node alone it goes; else its version stays as a
+  /// tombstone, so that a stale copy of an older value can't come back.
+  private mutating func expire(_ database: Int, _ slot: Int, _ key: UnsafeRawBufferPointer) {
+    let hash = table.hash(key)
+    statistics.expired += 1
+    if isAlone {
+      table.remove(database: database, slot: slot, hash: hash, key: key)
+      return
+    }
+    guard let object = table.object(database: database, slot: slot, hash: hash, key: key)
+    else { return }
+    let tree = policies[keyspaceMap.index(for: key)].tree
+    if object.isSiblings {
+      // All of them are dead: what the set has seen stays.
+      guard var set = SiblingSet(object) else { return }
+      set.removeSiblings(upTo: Stamp(rawValue: .max))
+      _ = table.store(
+        siblings: set, database: database, slot: slot, hash: hash, key: key, tree: tree)
+      return
+    }
+    _ = table.write(
+      database: database, slot: slot, hash: hash, key: key, version: object.version,
+      deadline: object.deadline, flags: .tombstone, valueLength: 0, tree: tree)
   }
 
   // MARK: The end

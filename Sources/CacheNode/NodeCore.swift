@@ -172,6 +172,8 @@ struct NodeCore: ~Copyable {
   var dirtyLinks: [LinkID] = []
 
   // Scratch
+  /// What a walk has found.
+  var foundKeys = KeyList()
   /// The request that runs: one of the lookahead's lists.
   var arguments: UnsafeMutablePointer<ArgumentList>
   var lookahead = Lookahead()
@@ -316,10 +318,35 @@ struct NodeCore: ~Copyable {
 struct Timers {
   var tick: UInt64 = 0
   var gossip: UInt64 = 0
+  var upkeep: UInt64 = 0
   var expiry: UInt64 = 0
   var reap: UInt64 = 0
-  var expirySlot = 0
-  var reapSlot = 0
+  var expiryAt = SlotWalk()
+  var reapAt = SlotWalk()
+}
+
+/// Where a walk over all slots of all databases goes on.
+struct SlotWalk {
+  var database = 0
+  var slot = 0
+  var segment = 0
+
+  /// Goes on with the segment, or with the next slot. True when the whole walk has ended.
+  @discardableResult
+  mutating func advance(to next: Int?, databases: Int) -> Bool {
+    segment = next ?? 0
+    if next != nil { return false }
+    slot += 1
+    return slot == Slot.count ? nextDatabase(of: databases) : false
+  }
+
+  @discardableResult
+  mutating func nextDatabase(of databases: Int) -> Bool {
+    slot = 0
+    segment = 0
+    database = (database + 1) % databases
+    return database == 0
+  }
 }
 
 /// Operations a second over the last 16 samples, as in Redis's INFO.

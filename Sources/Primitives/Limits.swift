@@ -72,6 +72,15 @@ package enum Limits {
   @inlinable package static var slackBytes: Int { 24 << 20 }
   /// Records that are looked at in one go to put memory together: about a millisecond.
   @inlinable package static var recordsLookedAtAtOnce: Int { 4096 }
+  /// Records that a step of the walks for expired objects and settled tombstones looks at: below a
+  /// millisecond, also when all of them go.
+  @inlinable package static var walkedRecordsAtOnce: Int { 1024 }
+  /// Slots that one step of a walk looks at, however empty they are.
+  @inlinable package static var slotsLookedAtAtOnce: Int { 4096 }
+  /// Microseconds between two such steps while much is due, and those that a walk over a large table
+  /// takes when little is.
+  @inlinable package static var walkPause: UInt64 { 500 }
+  @inlinable package static var walkPeriod: UInt64 { 20_000_000 }
   /// After a refusal for want of memory, microseconds until the same is pulled again.
   @inlinable package static var refusedPatience: UInt64 { 500_000 }
   /// Bytes of a key or a name in ACL LOG.

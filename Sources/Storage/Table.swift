@@ -820,19 +820,41 @@ extension Table {
     }
   }
 
-  /// The keys of a slot that have a deadline due at `now`, at most `limit`. Touches only entries
-  /// that are marked as having one.
-  package func dueKeys(database: Int, slot: Int, now: UInt64, limit: Int) -> [[UInt8]] {
-    guard let table = homes[database], table[slot].live > 0 else { return [] }
-    var due: [[UInt8]] = []
+  /// What a walk over the table looks for.
+  package enum Sought {
+    /// Objects with a deadline that are no tombstones.
+    case deadlines
+    case tombstones
+  }
+
+  /// Looks at what is sought in a slot, segment by segment from number `first` on, until at least
+  /// `looks` records were looked at, and appends the keys of those that fulfil `condition`. Touches
+  /// no other records. `next` is the segment to go on with; nil when the slot is done.
+  package func find(
+    _ sought: Sought, database: Int, slot: Int, from first: Int, looks: Int,
+    into keys: inout KeyList, where condition: (ObjectView) -> Bool
+  ) -> (looked: Int, next: Int?) {
+    guard let table = homes[database], table[slot].total > 0 else { return (0, nil) }
+    var looked = 0
+    var number = 0
+    var next: Int?
     Table.forEachSegment(table[slot]) { segment, _ in
-      for index in 0..<segment.used where due.count < limit {
+      defer { number += 1 }
+      guard number >= first, next == nil else { return }
+      if looked >= looks {
+        next = number
+        return
+      }
+      for index in 0..<segment.used {
         let entry = Entry(segment.entries[index])
-        guard entry.hasDeadline, !entry.isTombstone else { continue }
-        if view(entry.record).live(at: now) == nil { due.append(Array(entry.record.key)) }
+        guard entry.isTombstone == (sought == .tombstones),
+          entry.hasDeadline || sought == .tombstones
+        else { continue }
+        looked += 1
+        if condition(view(entry.record)) { keys.append(entry.record.key) }
       }
     }
-    return due
+    return (looked, next)
   }
 
   /// Drops all objects of a database at once.

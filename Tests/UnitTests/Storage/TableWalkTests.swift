@@ -70,7 +70,7 @@ struct TableWalkTests {
     }
   }
 
-  @Test("Keys are due from their deadline on, as many as are asked for")
+  @Test("Keys are due from their deadline on; a walk by segments finds each of them once")
   func dueKeys() {
     let fixture = TableFixture(databases: 1, slots: 1, seed: 2)
     for index in 0..<500 { put(fixture, index, deadline: UInt64(index)) }
@@ -78,11 +78,28 @@ struct TableWalkTests {
       key(600),
       ModelObject(version: fixture.version(2), deadline: 5, flags: .tombstone, value: []))
     for now in [0, 1, 250, 499, 1000] as [UInt64] {
-      let due = fixture.table.dueKeys(database: 0, slot: 0, now: now, limit: .max)
       let expected = (0..<500).filter { $0 != 0 && UInt64($0) <= now }.map { key($0).bytes }
-      #expect(Set(due) == Set(expected), "at \(now)")
-      let few = fixture.table.dueKeys(database: 0, slot: 0, now: now, limit: 10)
-      #expect(few.count == min(10, expected.count))
+      for looks in [1, 100, 10_000] {
+        var due = KeyList()
+        var next: Int? = 0
+        var looked = 0
+        while let from = next {
+          let step = fixture.table.find(
+            .deadlines, database: 0, slot: 0, from: from, looks: looks, into: &due
+          ) { $0.live(at: now) == nil }
+          #expect(step.looked < looks + 256)
+          looked += step.looked
+          next = step.next
+        }
+        #expect(looked == 499)
+        #expect(Set((0..<due.count).map { Array(due[$0]) }) == Set(expected), "at \(now)")
+        #expect(due.count == expected.count)
+      }
     }
+    var tombstones = KeyList()
+    _ = fixture.table.find(
+      .tombstones, database: 0, slot: 0, from: 0, looks: .max, into: &tombstones
+    ) { _ in true }
+    #expect(tombstones.count == 1)
   }
 }
