@@ -147,6 +147,7 @@ package final class Node {
     guard session.pointee.generation == id.generation, session.pointee.isOpen else { return }
     session.pointee.output.pointee.consume(write(session.pointee.output.pointee.readable))
     session.pointee.output.pointee.shrink(keeping: Limits.idleBufferBytes)
+    if _slowPath(session.pointee.counted > Limits.largeBufferBytes) { core.recount(id.index) }
     if _slowPath(session.pointee.flags.contains(.choked)) { core.outputWritten(id.index) }
   }
 
@@ -159,17 +160,9 @@ package final class Node {
 
   /// The level that is logged.
   package var logLevel: LogLevel { core.logLevel }
-  /// Seconds after which an idle client is closed; 0: never.
-  package var idleTimeout: Int { core.parameters.number("timeout") }
-  package var maximumClients: Int { core.parameters.number("maxclients") }
+  package var maximumClients: Int { core.clients.count }
   package var keepAliveSeconds: Int { core.parameters.number("tcp-keepalive") }
   package var clientCount: Int { core.sessions.count }
-
-  /// Closes clients that were idle for longer than `timeout`.
-  package func closeIdleSessions(now: Instant) {
-    core.now = now
-    core.closeIdleSessions()
-  }
 
   /// The state to save at the end.
   package var savedState: SavedState { core.savedState() }
@@ -216,6 +209,7 @@ package enum ReadFile: Sendable {
 package struct NodeStatistics: Sendable {
   package var commands = 0
   package var evicted = 0
+  package var evictedClients = 0
   /// Writes of other nodes that found no room.
   package var refusedForMemory = 0
   package var connections = 0

@@ -37,6 +37,8 @@ package struct NodeConfiguration: Sendable {
   package var executable = ""
   /// What the kernel says of the process.
   package var processFigures: @Sendable () -> ProcessFigures = { ProcessFigures() }
+  /// Sees to it that the process may have so many descriptors, and says how many it may have.
+  package var descriptors: @Sendable (_ wanted: Int) -> Int = { _ in .max }
   package var configurationFile = ""
   /// What the node remembers of its last run; nil at the first.
   package var saved: SavedState?

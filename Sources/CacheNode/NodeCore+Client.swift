@@ -101,16 +101,13 @@ extension NodeCore {
     if session.pointee.flags.contains(.noTouch) { flags += "T" }
     if session.pointee.flags.contains(.closing) { flags += "c" }
     if flags.isEmpty { flags = "N" }
-    let memory =
-      session.pointee.input.capacity + session.pointee.output.pointee.capacity
-      + MemoryLayout<Session>.stride
     return "id=\(session.pointee.id) addr=\(session.pointee.address) "
       + "laddr=\(session.pointee.localAddress) fd=\(session.pointee.descriptor) "
       + "name=\(session.pointee.name) age=\((monotonic - session.pointee.openedAt) / 1_000_000) "
       + "idle=\((monotonic - session.pointee.lastActive) / 1_000_000) flags=\(flags) "
       + "db=\(session.pointee.database) sub=0 psub=0 ssub=0 multi=-1 qbuf=\(input) "
       + "qbuf-free=\(session.pointee.input.capacity - input) argv-mem=0 multi-mem=0 rbs=\(Limits.idleBufferBytes) "
-      + "rbp=0 obl=\(output) oll=\(session.pointee.queue.count) omem=\(output) tot-mem=\(memory) "
+      + "rbp=0 obl=\(output) oll=\(session.pointee.queue.count) omem=\(output) tot-mem=\(session.pointee.memoryBytes) "
       + "events=r cmd=\(commandName) user=\(userName(index)) redir=-1 "
       + "resp=\(session.pointee.resp)"
   }
@@ -195,9 +192,9 @@ extension NodeCore {
       if isDone { release(operation) }
     }
     session.pointee.queue.removeAll()
-    session.pointee.flags.remove(.stalled)
     // It may never read what waits for it.
-    session.pointee.output.pointee.removeAll()
+    session.pointee.flags.remove([.stalled, .closeAsked])
+    session.pointee.output.pointee = ByteBuffer()
     closeAfterReplies(index)
   }
 

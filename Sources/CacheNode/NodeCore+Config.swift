@@ -36,6 +36,7 @@ extension NodeCore {
     access.startsWithAllChannels = parameters["acl-pubsub-default"] == "allchannels"
     nextExchange = min(nextExchange, monotonic + antiEntropyPeriod)
     applyMemoryParameters()
+    applyClientParameters()
     let weight = UInt16(clamping: parameters.number("weight"))
     if members.own.nextWeight != weight, members.own.status.isMember {
       changeOwn { $0.nextWeight = weight }
@@ -125,6 +126,11 @@ extension NodeCore {
     }
     if isChanging, fresh.number("weight") != parameters.number("weight") {
       return fail(index, failure("weight", "a ring change is under way; see CLUSTER TRANSFERS"))
+    }
+    if fresh.number("maxclients") != parameters.number("maxclients"),
+      let error = refusedClients(fresh.number("maxclients"))
+    {
+      return fail(index, failure("maxclients", error))
     }
     let isNewPassword = fresh["requirepass"] != parameters["requirepass"]
     parameters = fresh

@@ -98,7 +98,7 @@ extension NodeCore {
       "maxmemory_human:\(human(parameters.number("maxmemory")))",
       "maxmemory_policy:\(parameters["maxmemory-policy"] ?? "")", "mem_allocator:coterie-slab",
       "mem_fragmentation_ratio:\(ratio / 100).\(ratio % 100 / 10)\(ratio % 10)",
-      "mem_clients_normal:\(memory.buffers)", "mem_hints:\(hints.bytes)",
+      "mem_clients_normal:\(clients.counted)", "mem_hints:\(hints.bytes)",
       "mem_hash_trees:\(table.treeBytes)", "mem_table_index:\(table.tableBytes)",
       "mem_slack:\(table.slackBytes)", "refused_for_memory:\(statistics.refusedForMemory)",
     ]

@@ -6,8 +6,8 @@ import Storage
 // # Memory
 //
 // `maxmemory` bounds what the node counts: objects with the rounding of their cells, their index, the
-// hash trees, hints, and the buffers of clients and links. The first three are exact at any moment, the
-// others are summed up ten times a second.
+// hash trees, hints, and the buffers of clients and links. The first three are exact at any moment, so are
+// clients with large buffers; the others are summed up ten times a second.
 //
 //     a write of a client, here or forwarded   above the limit objects are evicted until there is room,
 //                                              at most `evictionsAtOnce`; the loop goes on with it
@@ -31,13 +31,10 @@ struct MemoryState {
   var order: EvictionOrder?
   var onlyWithDeadline = false
   var samples = 5
-  /// Bytes of hints and buffers, as last summed up.
+  /// Bytes of hints, clients and links.
   var others = 0
-  var buffers = 0
+  var links = 0
   var pool = EvictionPool()
-  /// The sum of buffers goes over some sessions at a time.
-  var summedSessions = 0
-  var bufferSum = 0
   /// Where the walk that puts memory together goes on.
   var compactAt = SlotWalk()
   /// Records that the present walk has moved.
@@ -182,21 +179,11 @@ extension NodeCore {
   }
 
   private mutating func sumBuffers() {
-    let end = min(sessions.end, memory.summedSessions + Limits.sessionsSummedAtOnce)
-    for index in memory.summedSessions..<max(end, memory.summedSessions)
-    where sessions[index].pointee.isOpen {
-      memory.bufferSum += sessions[index].pointee.bufferBytes
+    memory.links = 0
+    for index in 0..<links.end where links[index].pointee.isOpen {
+      memory.links += links[index].pointee.bufferBytes
     }
-    memory.summedSessions = end
-    if end >= sessions.end {
-      for index in 0..<links.end where links[index].pointee.isOpen {
-        memory.bufferSum += links[index].pointee.bufferBytes
-      }
-      memory.buffers = memory.bufferSum
-      memory.bufferSum = 0
-      memory.summedSessions = 0
-    }
-    memory.others = memory.buffers + hints.bytes
+    memory.others = clients.counted + memory.links + hints.bytes
   }
 
   // MARK: What operators see
@@ -210,7 +197,8 @@ extension NodeCore {
     return [
       ("peak.allocated", "\(max(peakBytes, counted))"), ("total.allocated", "\(counted)"),
       ("startup.allocated", "0"), ("replication.backlog", "0"), ("clients.slaves", "0"),
-      ("clients.normal", "\(memory.buffers)"), ("cluster.hints", "\(hints.bytes)"),
+      ("clients.normal", "\(clients.counted)"), ("cluster.links", "\(memory.links)"),
+      ("cluster.hints", "\(hints.bytes)"),
       ("hash.trees", "\(table.treeBytes)"), ("index", "\(table.tableBytes)"),
       ("overhead.total", "\(counted - dataset)"), ("keys.count", "\(keys)"),
       ("keys.tombstones", "\(tombstones)"),

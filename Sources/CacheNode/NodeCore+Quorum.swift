@@ -455,10 +455,11 @@ extension NodeCore {
       }
       return
     }
-    if incoming.isSiblings {
-      shown = table.object(
-        database: call.database, slot: call.slot, hash: call.hash, key: operation.pointee.key)
-    }
+    let own = table.object(
+      database: call.database, slot: call.slot, hash: call.hash, key: operation.pointee.key)
+    // The own copy has taken the answer in, and may be later: a write of this client that was under
+    // way when the read began has got a later stamp since.
+    if let own, incoming.isSiblings || own.version > incoming.version { shown = own }
     _ = evaluator(savedArguments, operation.pointee.reply, call).run(call.handler, shown)
   }
 

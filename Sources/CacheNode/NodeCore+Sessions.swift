@@ -18,6 +18,7 @@ extension NodeCore {
     session.pointee.openedAt = monotonic
     session.pointee.lastActive = monotonic
     beginAsDefaultUser(index)
+    recount(index)
     nextClientID += 1
     statistics.connections += 1
     return SessionID(index: index, generation: session.pointee.generation)
@@ -40,6 +41,9 @@ extension NodeCore {
     session.pointee.isOpen = false
     session.pointee.input = ByteBuffer()
     session.pointee.output.pointee = ByteBuffer()
+    clients.counted -= session.pointee.counted
+    memory.others -= session.pointee.counted
+    session.pointee.counted = 0
     sessions.free(id.index)
   }
 
@@ -67,18 +71,6 @@ extension NodeCore {
   mutating func closeAfterReplies(_ index: Int) {
     sessions[index].pointee.flags.insert(.closing)
     closeIfFinished(index)
-  }
-
-  mutating func closeIdleSessions() {
-    let seconds = UInt64(parameters.number("timeout"))
-    guard seconds > 0 else { return }
-    for index in 0..<sessions.end where sessions[index].pointee.isOpen {
-      let session = sessions[index]
-      if session.pointee.queue.isEmpty, monotonic - session.pointee.lastActive > seconds * 1_000_000
-      {
-        closeAfterReplies(index)
-      }
-    }
   }
 
   // MARK: Requests
@@ -111,20 +103,38 @@ extension NodeCore {
   private mutating func keep(_ index: Int, _ bytes: UnsafeRawBufferPointer) {
     let session = sessions[index]
     session.pointee.input.append(bytes)
-    if session.pointee.input.count > Limits.queryBufferBytes {
-      log(.warning, "client id=\(session.pointee.id) exceeds client-query-buffer-limit; closing it")
-      closeAfterReplies(index)
+    if session.pointee.requestSince == 0 { session.pointee.requestSince = monotonic }
+    let most =
+      session.pointee.flags.contains(.needsLogin)
+      ? Limits.unauthenticatedQueryBytes : clients.queryBytes
+    if _slowPath(session.pointee.input.count > most) {
+      log(.warning, "closing client id=\(session.pointee.id): client-query-buffer-limit")
+      session.pointee.input = ByteBuffer()
+      kill(index)
     }
+    if session.pointee.input.capacity > Limits.largeBufferBytes { recount(index) }
     setReading(index)
   }
 
-  /// Runs what was kept, and drops it as far as it was taken.
+  /// Runs some of what was kept, and drops it as far as it was taken. The rest waits for the others'
+  /// turn.
   private mutating func runKept(_ index: Int) {
     let session = sessions[index]
-    guard session.pointee.input.count >= session.pointee.parser.bytesNeeded else { return }
-    let taken = run(index, session.pointee.input.readable)
+    let count = session.pointee.input.count
+    let needed = session.pointee.parser.bytesNeeded
+    guard count >= needed else { return }
+    let slice = min(count, needed + Limits.keptBytesAtOnce)
+    let taken = run(index, session.pointee.input.readable.slice(0, slice))
     session.pointee.input.consume(taken)
     session.pointee.input.shrink(keeping: Limits.idleBufferBytes)
+    if taken > 0 { session.pointee.requestSince = session.pointee.input.isEmpty ? 0 : monotonic }
+    if session.pointee.counted > Limits.largeBufferBytes { recount(index) }
+    if slice < count, session.pointee.flags.isDisjoint(with: [.stalled, .closing]),
+      session.pointee.input.count >= session.pointee.parser.bytesNeeded
+    {
+      session.pointee.flags.insert(.stalled)
+      resumeLater(index)
+    }
     setReading(index)
   }
 
@@ -267,6 +277,9 @@ extension NodeCore {
       session.pointee.flags.insert(.dirty)
       dirtySessions.append(
         SessionID(index: index, generation: session.pointee.generation))
+    }
+    if _slowPath(session.pointee.output.pointee.capacity > Limits.largeBufferBytes) {
+      recount(index)
     }
   }
 

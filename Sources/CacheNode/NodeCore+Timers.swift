@@ -12,6 +12,7 @@ extension NodeCore {
     for link in overfullLinks { dropLink(link, "it takes too little of what it is sent") }
     overfullLinks.removeAll(keepingCapacity: true)
     stepEviction()
+    if _slowPath(clients.counted > clients.memory) { evictClients() }
     resumeSessions()
     runDeadlines()
     if monotonic >= timers.tick {
@@ -38,6 +39,7 @@ extension NodeCore {
     }
     if monotonic >= timers.upkeep {
       timers.upkeep = monotonic + configuration.timing.expiry
+      stepClients()
       stepMemory()
     }
     if monotonic >= timers.expiry { stepWalk(.deadlines) }

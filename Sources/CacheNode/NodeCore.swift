@@ -112,6 +112,7 @@ struct NodeCore: ~Copyable {
   // Clients
   var sessions: Slab<Session>
   var nextClientID = 1
+  var clients = ClientLimits()
 
   // Who may do what
   var access: AccessControl

@@ -14,6 +14,10 @@ package enum ParameterKind: Sendable {
   case integer(ClosedRange<Int>)
   /// Bytes, with `kb`, `mb`, `gb`.
   case memory
+  case memoryAbove(Int)
+  /// Bytes, or a share of `maxmemory` with `%`.
+  case memoryOrShare
+  case outputLimits
   case choice([String])
   /// Pairs of seconds and changes.
   case savePoints
@@ -63,6 +67,9 @@ package struct ParameterStore: Sendable {
     open("acllog-max-len", .integer(0...Int.max), "128"),
     open("acl-pubsub-default", .choice(["allchannels", "resetchannels"]), "resetchannels"),
     open("protected-mode", .yesNo, "yes"),
+    open("client-query-buffer-limit", .memoryAbove(1 << 20), "1073741824"),
+    open("client-output-buffer-limit", .outputLimits, OutputLimits().text),
+    open("maxmemory-clients", .memoryOrShare, "10%"),
     open("maxmemory", .memory, "0"),
     open(
       "maxmemory-policy",
@@ -83,8 +90,7 @@ package struct ParameterStore: Sendable {
     open("slowlog-log-slower-than", .integer(-1...Int.max), "10000"),
     open("slowlog-max-len", .integer(0...Int.max), "128"),
     open("latency-monitor-threshold", .integer(0...Int.max), "0"),
-    open("proto-max-bulk-len", .memory, "536870912"),
-    open("client-query-buffer-limit", .memory, "1073741824"),
+    open("proto-max-bulk-len", .memoryAbove(1 << 20), "536870912"),
     open("lazyfree-lazy-user-flush", .yesNo, "no"),
     open("lazyfree-lazy-user-del", .yesNo, "no"),
     open("list-max-listpack-size", .integer(-5...Int(Int32.max)), "-2"),
@@ -159,6 +165,26 @@ package struct ParameterStore: Sendable {
     case .memory:
       guard let bytes = ParameterStore.bytes(text) else { return "argument must be a memory value" }
       values[spec.name] = "\(bytes)"
+    case .memoryAbove(let least):
+      guard let bytes = ParameterStore.bytes(text) else { return "argument must be a memory value" }
+      guard bytes >= least else {
+        return "argument must be between \(least) and \(Int.max) inclusive"
+      }
+      values[spec.name] = "\(bytes)"
+    case .memoryOrShare:
+      if text.hasSuffix("%"), let share = Int(text.dropLast()), (0...100).contains(share) {
+        values[spec.name] = text
+        break
+      }
+      guard let bytes = ParameterStore.bytes(text) else {
+        return "argument must be a memory or percent value"
+      }
+      values[spec.name] = "\(bytes)"
+    case .outputLimits:
+      var limits = OutputLimits()
+      _ = limits.set(self[name] ?? "")
+      if let error = limits.set(text) { return error }
+      values[spec.name] = limits.text
     case .savePoints:
       let numbers = text.split(separator: " ").map { Int($0) ?? -1 }
       guard numbers.count % 2 == 0, numbers.allSatisfy({ $0 >= 0 }),

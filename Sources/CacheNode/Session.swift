@@ -55,6 +55,13 @@ struct Session: ~Copyable {
   var lastSubcommand = ""
   var commands = 0
 
+  /// Bytes of buffers that are counted for this connection.
+  var counted = 0
+  /// Since when the request at hand is incomplete, in monotonic microseconds; 0: there is none.
+  var requestSince: UInt64 = 0
+  /// Since when more waits to be read than the soft limit allows; 0: it does not.
+  var softSince: UInt64 = 0
+
   init() { output.initialize(to: ByteBuffer()) }
 
   deinit {
@@ -89,12 +96,31 @@ struct Session: ~Copyable {
     lastCommand = -1
     lastSubcommand = ""
     commands = 0
+    requestSince = 0
+    softSince = 0
+  }
+
+  /// Memory of the connection, with what the shell keeps for it.
+  var memoryBytes: Int {
+    bufferBytes + MemoryLayout<Session>.stride + Limits.connectionBytes
+  }
+
+  /// Bytes of replies that the client has not read.
+  var waitingBytes: Int { output.pointee.count + queue.staged.pointee.count }
+
+  /// Gives back the memory that nothing needs now.
+  mutating func releaseIdleBuffers() {
+    input.shrink(keeping: 0)
+    output.pointee.shrink(keeping: 0)
+    if queue.isEmpty, queue.holdsMemory { queue.removeAll() }
+    queue.staged.pointee.shrink(keeping: 0)
+    if parser.isIdle { parser.releaseMemory() }
   }
 }
 
 /// What is special about a connection at the moment.
 struct SessionFlags: OptionSet {
-  let rawValue: UInt16
+  let rawValue: UInt32
 
   /// In the list of sessions with something to write.
   static let dirty = SessionFlags(rawValue: 1 << 0)
@@ -180,6 +206,9 @@ struct ReplyQueue: ~Copyable {
     first = 0
     staged.pointee.removeAll()
   }
+
+  /// Whether there is memory to give back.
+  var holdsMemory: Bool { entries.capacity > 0 }
 
   /// Whether a waiting operation satisfies `condition`.
   func contains(_ condition: (Int) -> Bool) -> Bool {

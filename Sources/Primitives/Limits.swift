@@ -6,10 +6,36 @@ package enum Limits {
   @inlinable package static var inlineBytes: Int { 64 << 10 }
   /// The largest argument count that a request may announce, as in Redis 7.0.
   @inlinable package static var arguments: Int { Int(Int32.max) }
-  /// What one client may have sent without it being taken: Redis's client-query-buffer-limit.
+  /// What one client may have sent without it being taken, unless `client-query-buffer-limit` says
+  /// otherwise.
   @inlinable package static var queryBufferBytes: Int { 1 << 30 }
   /// Replies that wait for one client: above, its commands are not run until it reads on.
-  @inlinable package static var clientOutputBytes: Int { 16 << 20 }
+  @inlinable package static var clientOutputBytes: Int { 1 << 20 }
+  /// Buffers of a connection above this are counted whenever they change.
+  @inlinable package static var largeBufferBytes: Int { 64 << 10 }
+  /// What the shell keeps for a connection.
+  @inlinable package static var connectionBytes: Int { 1 << 10 }
+  /// Kept input that is run in one go.
+  @inlinable package static var keptBytesAtOnce: Int { 64 << 10 }
+  /// What one round of the loop reads from all clients; then replies are written.
+  @inlinable package static var bytesPerRound: Int { 1 << 20 }
+  /// What one read counts for at least: a round reads from 1,024 clients at most.
+  @inlinable package static var bytesPerRead: Int { 1 << 10 }
+  /// A request that has not come whole after so many microseconds, and comes slower than so many
+  /// bytes a second, is not waited for.
+  @inlinable package static var requestPatience: UInt64 { 30_000_000 }
+  @inlinable package static var requestBytesPerSecond: UInt64 { 1 << 10 }
+  /// Microseconds until buffers of an idle client are given back.
+  @inlinable package static var idleBufferPatience: UInt64 { 2_000_000 }
+  /// How long a client is waited for that has to read its last replies, in microseconds.
+  @inlinable package static var closingPatience: UInt64 { 30_000_000 }
+  /// How long a client may take to log in, in microseconds.
+  @inlinable package static var loginPatience: UInt64 { 10_000_000 }
+  /// Between two looks for clients to evict, in microseconds.
+  @inlinable package static var clientEvictionPause: UInt64 { 10_000 }
+  /// Descriptors of the process that are no connections, and those kept for other nodes at least.
+  @inlinable package static var ownDescriptors: Int { 32 }
+  @inlinable package static var peerDescriptors: Int { 64 }
   /// How much of a connection's input is kept while its commands wait for their turn.
   @inlinable package static var stalledInputBytes: Int { 1 << 20 }
   /// Commands of one connection that may wait for other nodes at once; the next ones wait unread.
@@ -85,8 +111,8 @@ package enum Limits {
   @inlinable package static var refusedPatience: UInt64 { 500_000 }
   /// Bytes of a key or a name in ACL LOG.
   @inlinable package static var loggedNameBytes: Int { 256 }
-  /// Sessions whose buffers are summed up in one go.
-  @inlinable package static var sessionsSummedAtOnce: Int { 2048 }
+  /// Connections that are looked after in one go.
+  @inlinable package static var sessionsLookedAtAtOnce: Int { 2048 }
   /// An offer that nothing was heard of for so long is made again; microseconds.
   @inlinable package static var offerPatience: UInt64 { 3_000_000 }
   /// Between two offers of objects to their owners, in microseconds.
@@ -99,6 +125,9 @@ package enum Limits {
   @inlinable package static var unauthenticatedArguments: Int { 10 }
   /// The length of each, as in Redis 7.0.
   @inlinable package static var unauthenticatedBulkBytes: Int { 16 << 10 }
+  /// What such a client may have sent that is not taken, and may leave unread.
+  @inlinable package static var unauthenticatedQueryBytes: Int { 64 << 10 }
+  @inlinable package static var unauthenticatedOutputBytes: Int { 16 << 10 }
   /// Failed logins of one address that are answered at once, and the microseconds in which as many
   /// come back.
   @inlinable package static var authenticationFailures: Int { 10 }

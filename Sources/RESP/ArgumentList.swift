@@ -39,6 +39,9 @@ package struct ArgumentList: ~Copyable {
     if _slowPath(capacity > ArgumentList.retained) { release() }
   }
 
+  /// Whether the list has memory to give back.
+  package var holdsMemory: Bool { capacity > 0 || unescaped.capacity > 0 }
+
   /// The request's bytes moved; the ranges hold.
   package mutating func rebase(_ base: UnsafeRawPointer) { self.base = base }
 

@@ -89,6 +89,11 @@ package struct RequestParser: ~Copyable {
     position = 0
   }
 
+  /// Gives back the memory for an incomplete request's words; between two requests.
+  package mutating func releaseMemory() {
+    if partial.holdsMemory { partial = ArgumentList() }
+  }
+
   /// True between two requests: nothing of the next one has been looked at.
   package var isIdle: Bool { missing == 0 && position == 0 }
 

@@ -26,6 +26,9 @@ package final class EventLoop {
   /// Waits until something is ready and handles it.
   package func runOnce() { event_base_loop(base, EVLOOP_ONCE) }
 
+  /// Ends the round behind the running handler; what else is ready comes in the next one.
+  package func endRound() { event_base_loopbreak(base) }
+
   /// What a watcher waits for.
   package enum Interest {
     case readable(Int32)

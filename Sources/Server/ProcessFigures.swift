@@ -1,6 +1,17 @@
 import CacheNode
 import Glibc
 
+/// Raises the limit of descriptors to what is wanted, but not above the hard one; says what it is.
+func raiseDescriptors(to wanted: Int) -> Int {
+  var limit = rlimit()
+  let kind = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+  guard getrlimit(kind, &limit) == 0 else { return .max }
+  if limit.rlim_cur >= rlim_t(wanted) { return Int(clamping: limit.rlim_cur) }
+  let before = limit.rlim_cur
+  limit.rlim_cur = min(rlim_t(wanted), limit.rlim_max)
+  return Int(clamping: setrlimit(kind, &limit) == 0 ? limit.rlim_cur : before)
+}
+
 /// What the kernel says of this process: two system calls and a small file.
 func readProcessFigures() -> ProcessFigures {
   var figures = ProcessFigures()

@@ -38,6 +38,11 @@ package final class Server {
   private let readBuffer = UnsafeMutableRawBufferPointer.allocate(
     byteCount: Server.readBytes, alignment: 4096)
 
+  /// Listens again after descriptors ran out.
+  private var reopening: Watcher?
+  private var nextWarning: UInt64 = 0
+  /// What this round has read from clients.
+  private var roundBytes = 0
   private var timer: Watcher?
   private var timerDue = UInt64.max
   private var isStopping = false
@@ -52,6 +57,10 @@ package final class Server {
   private static let readBytes = 64 << 10
   /// Connections that one round accepts at most.
   private static let acceptsPerRound = 64
+  /// Microseconds until accepting is tried again when there were no descriptors, and between two
+  /// lines of the log about that.
+  private static let reopenAfter: UInt64 = 100_000
+  private static let warningInterval: UInt64 = 10_000_000
   /// How long a stopping node waits for what is under way, in microseconds.
   private static let stopPatience: UInt64 = 5_000_000
 
@@ -103,6 +112,7 @@ package final class Server {
     configuration.processID = Int(getpid())
     configuration.executable = CommandLine.arguments.first ?? ""
     configuration.processFigures = { readProcessFigures() }
+    configuration.descriptors = { raiseDescriptors(to: $0) }
     configuration.configurationFile = file ?? ""
     configuration.secret = (0..<32).map { _ in UInt8.random(in: 0...255, using: &random) }
     return configuration
@@ -161,7 +171,9 @@ package final class Server {
       watchers.append(loop.watch(.signal(number)) { [unowned self] in self.stop() })
     }
     timer = loop.watch(.timer) { [unowned self] in self.timerDue = .max }
-    watchers.append(housekeeping())
+    reopening = loop.watch(.timer) { [unowned self] in
+      for listener in self.listeners { listener.watcher?.start() }
+    }
     write(
       .notice,
       "ready: clients on port \(settings.parameters["port"] ?? ""), peers on port "
@@ -169,6 +181,7 @@ package final class Server {
     finishRound()
     while !isFinished {
       isClockFresh = false
+      roundBytes = 0
       loop.runOnce()
       finishRound()
     }
@@ -188,20 +201,6 @@ package final class Server {
     isStopping = true
     stopDeadline = now.monotonicMicroseconds + Server.stopPatience
     listeners.removeAll()
-  }
-
-  /// Closes idle clients, and opens listeners again that ran out of descriptors.
-  private func housekeeping() -> Watcher {
-    var watcher: Watcher?
-    let timer = loop.watch(.timer) { [unowned self] in
-      self.readClock()
-      self.node.closeIdleSessions(now: self.now)
-      for listener in self.listeners { listener.watcher?.start() }
-      watcher?.schedule(microseconds: 1_000_000)
-    }
-    watcher = timer
-    timer.schedule(microseconds: 1_000_000)
-    return timer
   }
 
   @inline(__always)
@@ -237,9 +236,13 @@ package final class Server {
       switch listener.socket.accept() {
       case .none: return
       case .exhausted:
-        // Waiting for the next housekeeping beats spinning on a listener that stays readable.
-        write(.warning, "no file descriptors left: not accepting for a moment")
+        // Waiting beats spinning on a listener that stays readable.
+        if now.monotonicMicroseconds >= nextWarning {
+          write(.warning, "no file descriptors left: not accepting for a moment")
+          nextWarning = now.monotonicMicroseconds + Server.warningInterval
+        }
         listener.watcher?.stop()
+        reopening?.schedule(microseconds: Server.reopenAfter)
         return
       case .connection(let socket, let address):
         if listener.isPeer { acceptPeer(socket) } else { acceptClient(socket, address) }
@@ -289,6 +292,8 @@ package final class Server {
     readClock()
     switch client.socket.read(into: readBuffer) {
     case .bytes(let count) where count > 0:
+      roundBytes &+= max(count, Limits.bytesPerRead)
+      if _slowPath(roundBytes > Limits.bytesPerRound) { loop.endRound() }
       node.sessionReceived(
         client.id, UnsafeRawBufferPointer(rebasing: readBuffer[0..<count]), now: now)
     case .wouldBlock: return

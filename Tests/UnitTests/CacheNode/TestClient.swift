@@ -9,6 +9,8 @@ final class TestClient {
   var session: SessionID?
   var output: [UInt8] = []
   var isClosed = false
+  /// A client that does not leaves all replies at the node.
+  var reads = true
 
   init(cluster: TestCluster, node: Int) {
     self.cluster = cluster

@@ -140,7 +140,8 @@ final class TestCluster {
     node.takeDirtySessions(into: &sessions)
     for id in sessions {
       node.withOutput(of: id) { bytes in
-        place.clients[id]?.client?.output += Array(bytes)
+        guard let client = place.clients[id]?.client, client.reads else { return 0 }
+        client.output += Array(bytes)
         return bytes.count
       }
     }
