@@ -126,6 +126,12 @@ extension NodeCore {
     if isChanging, fresh.number("weight") != parameters.number("weight") {
       return fail(index, failure("weight", "a ring change is under way; see CLUSTER TRANSFERS"))
     }
+    // Last, because it takes effect at once.
+    if let name = pairs.lazy.map(\.0).first(where: { $0.lowercased().hasPrefix("tls-") }),
+      let error = configuration.applyTLS(fresh)
+    {
+      return fail(index, failure(name, error))
+    }
     let isNewPassword = fresh["requirepass"] != parameters["requirepass"]
     parameters = fresh
     applyParameters()
