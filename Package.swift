@@ -43,7 +43,8 @@ let package = Package(
       name: "Configuration",
       dependencies: ["Access", "Primitives", "Objects", "Keyspaces", "CacheNode"]),
     .systemLibrary(name: "CLinux"),
-    .target(name: "Reactor", dependencies: ["CLibevent", "CLinux", "Primitives"]),
+    .systemLibrary(name: "CTLS", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+    .target(name: "Reactor", dependencies: ["CLibevent", "CLinux", "CTLS", "Primitives"]),
     .target(
       name: "Server",
       dependencies: [

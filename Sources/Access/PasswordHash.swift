@@ -33,8 +33,8 @@ func hexadecimal(_ bytes: [UInt8]) -> [UInt8] {
   return bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
 }
 
-/// Draws passwords: SHA-256 over a secret and a counter, so that whoever sees some of them knows
-/// nothing of the others. The secret is drawn by the shell from the operating system.
+/// Draws passwords and nonces: SHA-256 over a secret and a counter, so that whoever sees some of them
+/// knows nothing of the others. The secret is drawn by the shell from the operating system.
 package struct PasswordGenerator: Sendable {
   private let secret: [UInt8]
   private var counter: UInt64 = 0
@@ -44,11 +44,14 @@ package struct PasswordGenerator: Sendable {
   /// So many hexadecimal digits.
   package mutating func digits(_ count: Int) -> [UInt8] {
     var digits: [UInt8] = []
-    while digits.count < count {
-      counter += 1
-      let number = (0..<8).map { UInt8(truncatingIfNeeded: counter >> (UInt64($0) << 3)) }
-      digits += hexadecimal(sha256(secret + number))
-    }
+    while digits.count < count { digits += hexadecimal(nonce()) }
     return Array(digits.prefix(count))
+  }
+
+  /// 32 bytes.
+  package mutating func nonce() -> [UInt8] {
+    counter += 1
+    let number = (0..<8).map { UInt8(truncatingIfNeeded: counter >> (UInt64($0) << 3)) }
+    return sha256(secret + number)
   }
 }

@@ -8,6 +8,8 @@ struct Peer {
   var id: UInt64 = 0
   /// The link that this node dialled; -1 when there is none.
   var outLink = -1
+  /// Dialled links in a row that were closed before the other end had said who it is.
+  var refusals: UInt8 = 0
   /// Monotonic microseconds; no new attempt before.
   var nextDial: UInt64 = 0
   var health = MemberHealth.alive
@@ -32,12 +34,21 @@ struct Link: ~Copyable {
   var isOutgoing = false
   /// TCP is up.
   var isConnected = false
-  /// The other side's hello has come.
+  /// The other side's hello has come, and its proof where there is a secret.
   var isReady = false
   var isDirty = false
   /// Something came after the hello: the other side means this node.
   var hasSpoken = false
   var closeAsked = false
+  /// What both ends said first; see NodeCore+Proof.
+  var own = Hello(node: 0, actor: Actor(rawValue: 0))
+  var theirs: Hello?
+  /// Monotonic microseconds; by then the other end has to have said who it is.
+  var unprovenUntil = UInt64.max
+  /// It said something wrong about that.
+  var wasRefused = false
+  /// Where an accepted link comes from.
+  var address = ""
   /// Who is at the other end; -1 until its hello.
   var peer = -1
   var endpoint: Endpoint?
@@ -65,6 +76,10 @@ struct Link: ~Copyable {
     isDirty = false
     hasSpoken = false
     closeAsked = false
+    theirs = nil
+    unprovenUntil = .max
+    wasRefused = false
+    address = ""
     peer = -1
     input.removeAll()
     output.pointee.removeAll()

@@ -40,10 +40,13 @@ package final class Node {
 
   /// A client connected. Nil when there is no place for it.
   package func sessionOpened(
-    address: String, localAddress: String, descriptor: Int32, now: Instant
+    address: String, localAddress: String, descriptor: Int32, isEncrypted: Bool = false,
+    now: Instant
   ) -> SessionID? {
     core.now = now
-    return core.openSession(address, localAddress, descriptor)
+    let id = core.openSession(address, localAddress, descriptor)
+    if let id { core.sessions[id.index].pointee.isEncrypted = isEncrypted }
+    return id
   }
 
   /// A client sent bytes. They are all taken.
@@ -66,9 +69,15 @@ package final class Node {
   // MARK: Peers
 
   /// A peer dialled this node. Nil when there is no place for it.
-  package func linkAccepted(now: Instant) -> LinkID? {
+  package func linkAccepted(from address: String = "", now: Instant) -> LinkID? {
     core.now = now
-    return core.acceptLink()
+    return core.acceptLink(from: address)
+  }
+
+  /// The other end of a dialled link did not want this node, or is not who it should be: TLS failed.
+  package func linkRefused(_ id: LinkID, _ why: String, now: Instant) {
+    core.now = now
+    core.linkRefused(id, why)
   }
 
   /// A link that this node dialled is open.
@@ -232,6 +241,8 @@ package struct NodeStatistics: Sendable {
   package var siblingsResolved = 0
   package var refusedStamps = 0
   package var badFrames = 0
+  /// Links that were closed because the other end did not prove that it belongs to the cluster.
+  package var refusedLinks = 0
   package var noReplicas = 0
   package var noQuorum = 0
   package var tombstonesReaped = 0

@@ -19,6 +19,8 @@ package struct NodeConfiguration: Sendable {
   package var host = "127.0.0.1"
   package var port: UInt16 = 6379
   package var peerPort: UInt16 = 16379
+  /// Where clients find this node that speak TLS; 0 for nowhere.
+  package var tlsPort: UInt16 = 0
   package var databases = 16
   /// Addresses to dial until the members are known.
   package var seeds: [Endpoint] = []
@@ -31,6 +33,11 @@ package struct NodeConfiguration: Sendable {
   package var access: AccessControl?
   /// What ACL GENPASS draws passwords from: nobody else may know or guess it.
   package var secret: [UInt8] = []
+  /// What a link's other end has to prove that it knows; empty: nothing is proved.
+  package var clusterSecret: [UInt8] = []
+  /// Puts the TLS parameters in force, for connections from now on. Returns why that can't be, and
+  /// then changes nothing; there is a line in the log already.
+  package var applyTLS: @Sendable (ParameterStore) -> String? = { _ in nil }
   package var version = "0.1.0"
   /// For INFO.
   package var processID = 0

@@ -16,7 +16,7 @@ extension NodeCore {
       let text = clusterInfo()
       return replyNow(index) { $0.pointee.appendVerbatim(text, resp: resp) }
     case "nodes":
-      let text = clusterNodes()
+      let text = clusterNodes(isEncrypted: sessions[index].pointee.isEncrypted)
       return replyNow(index) { $0.pointee.appendVerbatim(text, resp: resp) }
     case "slots": return clusterSlots(index)
     case "shards": return clusterShards(index, resp)
@@ -90,7 +90,7 @@ extension NodeCore {
     return ranges
   }
 
-  private func clusterNodes() -> String {
+  private func clusterNodes(isEncrypted: Bool) -> String {
     let ranges = firstOwnerRanges()
     var text = ""
     for member in members.members {
@@ -98,7 +98,7 @@ extension NodeCore {
       let isAlive = liveness[peer] > 0
       let flags = (peer == 0 ? "myself,master" : "master") + healthFlag(member, isAlive)
       text +=
-        "\(member.hexID) \(member.host):\(member.port)@\(member.peerPort) \(flags) - 0 "
+        "\(member.hexID) \(member.host):\(member.shownPort(isEncrypted: isEncrypted))@\(member.peerPort) \(flags) - 0 "
         + "\(wall) \(member.incarnation) \(isAlive ? "connected" : "disconnected")"
       for range in ranges[peer] {
         text +=
@@ -130,6 +130,7 @@ extension NodeCore {
       }
     }
     let known = knownMembers()
+    let isEncrypted = sessions[index].pointee.isEncrypted
     return replyNow(index) { reply in
       reply.pointee.appendArrayHeader(entries.count)
       for entry in entries {
@@ -140,7 +141,7 @@ extension NodeCore {
           let member = known[owner]
           reply.pointee.appendArrayHeader(4)
           reply.pointee.appendBulk(member?.host ?? "")
-          reply.pointee.appendInteger(Int(member?.port ?? 0))
+          reply.pointee.appendInteger(Int(member?.shownPort(isEncrypted: isEncrypted) ?? 0))
           reply.pointee.appendBulk(member?.hexID ?? "")
           reply.pointee.appendArrayHeader(0)
         }
@@ -170,7 +171,8 @@ extension NodeCore {
         }
         reply.pointee.appendBulk("nodes")
         reply.pointee.appendArrayHeader(1)
-        reply.pointee.appendMapHeader(7, resp: resp)
+        let ports = [("port", member.port), ("tls-port", member.tlsPort)].filter { $0.1 != 0 }
+        reply.pointee.appendMapHeader(6 + ports.count, resp: resp)
         for (key, value) in [
           ("id", member.hexID), ("ip", member.host), ("endpoint", member.host), ("role", "master"),
           ("health", alive[peer] ? "online" : "fail"),
@@ -178,8 +180,10 @@ extension NodeCore {
           reply.pointee.appendBulk(key)
           reply.pointee.appendBulk(value)
         }
-        reply.pointee.appendBulk("port")
-        reply.pointee.appendInteger(Int(member.port))
+        for (name, port) in ports {
+          reply.pointee.appendBulk(name)
+          reply.pointee.appendInteger(Int(port))
+        }
         reply.pointee.appendBulk("replication-offset")
         reply.pointee.appendInteger(0)
       }

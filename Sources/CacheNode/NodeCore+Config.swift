@@ -132,6 +132,12 @@ extension NodeCore {
     {
       return fail(index, failure("maxclients", error))
     }
+    // Last, because it takes effect at once.
+    if let name = pairs.lazy.map(\.0).first(where: { $0.lowercased().hasPrefix("tls-") }),
+      let error = configuration.applyTLS(fresh)
+    {
+      return fail(index, failure(name, error))
+    }
     let isNewPassword = fresh["requirepass"] != parameters["requirepass"]
     parameters = fresh
     applyParameters()

@@ -64,7 +64,8 @@ extension NodeCore {
       "redis_mode:\(parameters.isYes("cluster-enabled") ? "cluster" : "standalone")",
       "server_name:coterie", "coterie_version:\(configuration.version)", "os:Linux",
       "arch_bits:64", "multiplexing_api:epoll", "process_id:\(processID)", "process_supervised:no",
-      "run_id:\(members.own.hexID)", "tcp_port:\(configuration.port)",
+      "run_id:\(members.own.hexID)",
+      "tcp_port:\(configuration.port != 0 ? configuration.port : configuration.tlsPort)",
       "server_time_usec:\(now.wallMicroseconds)", "uptime_in_seconds:\(seconds)",
       "uptime_in_days:\(seconds / 86_400)", "hz:\(parameters["hz"] ?? "10")",
       "configured_hz:\(parameters["hz"] ?? "10")", "executable:\(configuration.executable)",
@@ -197,6 +198,9 @@ extension NodeCore {
       "quorum_writes:\(statistics.quorumWrites)", "forwards:\(statistics.forwards)",
       "siblings_resolved:\(statistics.siblingsResolved)",
       "stamps_refused:\(statistics.refusedStamps)", "peer_frames_bad:\(statistics.badFrames)",
+      "peer_links_unproven:\(unprovenLinks.count)",
+      "peer_links_refused:\(statistics.refusedLinks)",
+      "cluster_secret:\(configuration.clusterSecret.isEmpty ? 0 : 1)",
       "noreplicas:\(statistics.noReplicas)", "noquorum:\(statistics.noQuorum)",
     ]
   }

@@ -53,10 +53,13 @@ extension NodeCore {
 
   // MARK: Opening and closing
 
-  mutating func acceptLink() -> LinkID? {
+  mutating func acceptLink(from address: String) -> LinkID? {
+    makePlaceForStranger()
     guard let index = links.take() else { return nil }
     links[index].pointee.open(isOutgoing: false, endpoint: nil)
+    links[index].pointee.address = address
     let id = LinkID(index: index, generation: links[index].pointee.generation)
+    unprovenLinks.append(id)
     sayHello(id)
     return id
   }
@@ -81,10 +84,6 @@ extension NodeCore {
     sayHello(id)
   }
 
-  private mutating func sayHello(_ id: LinkID) {
-    linkOutput(id)?.pointee.appendHello(Hello(node: configuration.id, actor: actor))
-  }
-
   /// Closes a link from this side.
   mutating func dropLink(_ id: LinkID, _ why: String, level: LogLevel = .notice) {
     guard let link = link(id), !link.pointee.closeAsked else { return }
@@ -94,27 +93,29 @@ extension NodeCore {
     linkClosed(id)
   }
 
-  private func linkName(_ link: UnsafeMutablePointer<Link>) -> String {
+  func linkName(_ link: UnsafeMutablePointer<Link>) -> String {
     let way = link.pointee.isOutgoing ? "to" : "from"
     if link.pointee.peer > 0, let member = members[peers[link.pointee.peer].pointee.id] {
       return "\(way) \(member.host):\(member.peerPort)"
     }
-    return link.pointee.endpoint.map { "\(way) \($0.host):\($0.port)" } ?? "from a stranger"
+    if let endpoint = link.pointee.endpoint { return "\(way) \(endpoint.host):\(endpoint.port)" }
+    return link.pointee.address.isEmpty ? "from a stranger" : "from \(link.pointee.address)"
   }
 
   mutating func linkClosed(_ id: LinkID) {
     guard let link = link(id) else { return }
+    let pause = pauseBeforeRedial(link, id)
     link.pointee.isOpen = false
     link.pointee.input = ByteBuffer()
     link.pointee.output.pointee = ByteBuffer()
     links.free(id.index)
     let peer = link.pointee.peer
     if let endpoint = link.pointee.endpoint, seedLinks[endpoint] != nil {
-      seedLinks[endpoint] = monotonic + configuration.timing.redial
+      seedLinks[endpoint] = monotonic + pause
     }
     guard peer > 0, peers[peer].pointee.outLink == id.index else { return }
     peers[peer].pointee.outLink = -1
-    peers[peer].pointee.nextDial = monotonic + configuration.timing.redial
+    peers[peer].pointee.nextDial = monotonic + pause
     setLiveness(peer, 0)
     peers[peer].pointee.lastAlive = monotonic
     peers[peer].pointee.comparesSince = 0
@@ -140,6 +141,7 @@ extension NodeCore {
     guard let link = link(id) else { return }
     statistics.peerInputBytes &+= bytes.count
     link.pointee.health.heard()
+    if _slowPath(!link.pointee.isReady) { return receiveUnproven(id, bytes) }
     if _fastPath(link.pointee.input.isEmpty) {
       let taken = runFrames(id, bytes)
       guard let link = self.link(id) else { return }
@@ -149,6 +151,11 @@ extension NodeCore {
       return
     }
     link.pointee.input.append(bytes)
+    runBufferedFrames(id, link)
+  }
+
+  /// Runs the frames in a link's input.
+  mutating func runBufferedFrames(_ id: LinkID, _ link: UnsafeMutablePointer<Link>) {
     // A frame may close its own link, and with it this buffer: it is taken out while it is read.
     var input = ByteBuffer()
     swap(&input, &link.pointee.input)
@@ -182,14 +189,6 @@ extension NodeCore {
   @inline(__always)
   private mutating func take(_ frame: Frame, from id: LinkID) -> Bool {
     guard let link = link(id) else { return false }
-    if _slowPath(!link.pointee.isReady) {
-      guard case .hello(let hello) = frame else {
-        statistics.badFrames += 1
-        dropLink(id, "its first frame is no hello")
-        return false
-      }
-      return takeHello(hello, id, link)
-    }
     if _slowPath(!link.pointee.hasSpoken) { firstWord(id, link) }
     switch frame {
     case .write(let request, let database, let key, let object, let wantsAnswer):

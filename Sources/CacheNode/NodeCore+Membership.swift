@@ -119,16 +119,10 @@ extension NodeCore {
     changeOwn { $0.status = status }
   }
 
+  /// Takes up a node that is known to belong here. False when the link is closed.
   mutating func takeHello(
     _ hello: Hello, _ id: LinkID, _ link: UnsafeMutablePointer<Link>
   ) -> Bool {
-    guard hello.agreed != nil else {
-      dropLink(
-        id,
-        "it speaks versions \(hello.oldest) to \(hello.newest) of the peer protocol, this node "
-          + "\(PeerProtocolVersion.oldest) to \(PeerProtocolVersion.newest)")
-      return false
-    }
     if hello.node == configuration.id {
       // A seed that is this node itself.
       if let endpoint = link.pointee.endpoint { seedLinks[endpoint] = nil }
@@ -356,6 +350,7 @@ extension NodeCore {
       case .ping: if link.pointee.isReady { linkOutput(id)?.pointee.appendPing(monotonic) }
       case .dead: dropLink(id, "it is silent")
       }
+      expireUnproven(id)
     }
   }
 

@@ -108,6 +108,11 @@ struct NodeCore: ~Copyable {
   /// By peer index: 0 down, 1 up, 2 up and filled.
   let liveness: UnsafeMutablePointer<UInt8>
   var seedLinks: [Endpoint: UInt64] = [:]
+  var seedRefusals: [Endpoint: UInt8] = [:]
+  /// Accepted links whose other end has not said who it is, in their order.
+  var unprovenLinks: [LinkID] = []
+  var refusalLog = RefusalLog()
+  var nonceGenerator: PasswordGenerator
 
   // Clients
   var sessions: Slab<Session>
@@ -213,6 +218,8 @@ struct NodeCore: ~Copyable {
     }
     passwordGenerator = PasswordGenerator(
       secret: configuration.secret + Array("\(configuration.randomSeed)".utf8))
+    nonceGenerator = PasswordGenerator(
+      secret: Array("nonce \(configuration.randomSeed) ".utf8) + configuration.secret)
     settings = KeyspaceSettings(databases: configuration.databases)
     keyspaceMap = KeyspaceMap(["default": Keyspace()])
     policies = .allocate(capacity: 1)
@@ -220,11 +227,12 @@ struct NodeCore: ~Copyable {
     table = Table(
       databases: configuration.databases, slots: Slot.count,
       seed: configuration.randomSeed ^ 0x7ab1e)
-    let own = Member(
+    var own = Member(
       id: configuration.id, actor: configuration.actor, incarnation: configuration.incarnation,
       host: configuration.host, port: configuration.port, peerPort: configuration.peerPort,
       name: configuration.name, zone: configuration.zone, weight: configuration.weight,
       isFilled: true)
+    own.tlsPort = configuration.tlsPort
     var timing = configuration.timing.swim
     timing.isDeafToItself = configuration.sabotage.contains(.noRefutation)
     swim = Swim(members: MemberTable(own: own), timing: timing)

@@ -23,6 +23,8 @@ package enum ParameterKind: Sendable {
   case savePoints
   /// The letters of keyspace events.
   case eventClasses
+  /// Text that is never shown.
+  case secret
 }
 
 /// A parameter's name, default, and what it may hold.
@@ -40,6 +42,24 @@ package struct ParameterStore: Sendable {
     fixed("port", .integer(0...65_535), "6379"),
     fixed("cluster-port", .integer(0...65_535), "0"),
     fixed("bind", .text, "127.0.0.1"),
+    fixed("cluster-bind", .text, ""),
+    fixed("cluster-secret", .secret, ""),
+    fixed("cluster-secret-file", .text, ""),
+    fixed("tls-port", .integer(0...65_535), "0"),
+    fixed("tls-cluster", .yesNo, "no"),
+    open("tls-cert-file", .text, ""),
+    open("tls-key-file", .text, ""),
+    open("tls-key-file-pass", .text, ""),
+    open("tls-ca-cert-file", .text, ""),
+    open("tls-ca-cert-dir", .text, ""),
+    open("tls-auth-clients", .choice(["no", "yes", "optional"]), "yes"),
+    open("tls-protocols", .text, ""),
+    open("tls-ciphers", .text, ""),
+    open("tls-ciphersuites", .text, ""),
+    open("tls-prefer-server-ciphers", .yesNo, "no"),
+    open("tls-session-caching", .yesNo, "yes"),
+    open("tls-session-cache-size", .integer(0...Int(Int32.max)), "20480"),
+    open("tls-session-cache-timeout", .integer(0...Int(Int32.max)), "300"),
     fixed("dir", .text, "."),
     fixed("logfile", .text, ""),
     open("loglevel", .choice(["debug", "verbose", "notice", "warning"]), "notice"),
@@ -132,8 +152,12 @@ package struct ParameterStore: Sendable {
   /// The value as CONFIG GET shows it; nil for an unknown name.
   package subscript(name: String) -> String? {
     guard let spec = ParameterStore.spec(name) else { return nil }
+    if case .secret = spec.kind { return spec.initial }
     return values[spec.name] ?? spec.initial
   }
+
+  /// What `cluster-secret` holds; CONFIG GET does not show it.
+  package var clusterSecret: String { values["cluster-secret"] ?? "" }
 
   /// The number that an integer or memory parameter holds.
   package func number(_ name: String) -> Int { Int(self[name] ?? "0") ?? 0 }
@@ -150,6 +174,11 @@ package struct ParameterStore: Sendable {
     guard let spec = ParameterStore.spec(name) else { return "unknown parameter" }
     switch spec.kind {
     case .text:
+      values[spec.name] = text
+    case .secret:
+      guard text.isEmpty || text.utf8.count >= Limits.shortestSecret else {
+        return "argument must have at least \(Limits.shortestSecret) bytes"
+      }
       values[spec.name] = text
     case .yesNo:
       guard ["yes", "no"].contains(text.lowercased()) else {

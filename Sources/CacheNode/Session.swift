@@ -49,6 +49,8 @@ struct Session: ~Copyable {
   var address = ""
   var localAddress = ""
   var descriptor: Int32 = -1
+  /// It came by TLS.
+  var isEncrypted = false
   var openedAt: UInt64 = 0
   var lastActive: UInt64 = 0
   var lastCommand = -1

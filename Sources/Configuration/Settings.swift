@@ -11,6 +11,8 @@ package struct Settings: Sendable {
   package var keyspaceRegisters: [SettingRegister] = []
   package var seeds: [Endpoint] = []
   package var bindAddresses: [String] = ["127.0.0.1"]
+  /// For other nodes: those of `bind` unless `cluster-bind` says otherwise.
+  package var clusterAddresses: [String] = ["127.0.0.1"]
   /// The users, without those of the ACL file.
   package var access = AccessControl()
 
@@ -82,7 +84,21 @@ package struct Settings: Sendable {
   /// Why the node may not start with these users: strangers would get in. Nil when they would not.
   /// Whoever knows that no stranger reaches the address says `protected-mode no`.
   package func exposure(of access: AccessControl) -> String? {
-    guard !access.needsAuthentication, parameters.isYes("protected-mode"),
+    guard parameters.isYes("protected-mode") else { return nil }
+    let hasSecret =
+      !parameters.clusterSecret.isEmpty || !(parameters["cluster-secret-file"] ?? "").isEmpty
+    if !hasSecret, let address = clusterAddresses.first(where: { !Settings.isLoopback($0) }) {
+      // Both at once, for who has neither.
+      let also =
+        access.needsAuthentication
+        ? "" : "; the default user needs a password, too: requirepass or users (user, aclfile)"
+      let name = (parameters["cluster-bind"] ?? "").isEmpty ? "bind" : "cluster-bind"
+      return
+        "\(name) \(address): others reach this address, and nodes need no secret to join; set "
+        + "cluster-secret (the same on all nodes), or cluster-bind 127.0.0.1 for a node that is to "
+        + "be alone, or protected-mode no where no stranger gets there\(also)"
+    }
+    guard !access.needsAuthentication, mainPort != 0,
       let address = bindAddresses.first(where: { !Settings.isLoopback($0) })
     else { return nil }
     return
@@ -98,8 +114,11 @@ package struct Settings: Sendable {
     _ directives: [Directive]
   ) throws(ConfigurationError) {
     let bind = parameters["bind"] ?? ""
-    bindAddresses = bind.split(separator: " ").map {
-      $0.hasPrefix("-") ? String($0.dropFirst()) : String($0)
+    bindAddresses = Settings.addresses(bind)
+    let clusterBind = Settings.addresses(parameters["cluster-bind"] ?? "")
+    clusterAddresses = clusterBind.isEmpty ? bindAddresses : clusterBind
+    if !parameters.clusterSecret.isEmpty, !(parameters["cluster-secret-file"] ?? "").isEmpty {
+      throw ConfigurationError("cluster-secret and cluster-secret-file: give one of the two")
     }
     let words = (parameters["cluster-seeds"] ?? "").split { $0 == "," || $0 == " " }
     for word in words {
@@ -119,16 +138,36 @@ package struct Settings: Sendable {
       seeds.append(Endpoint(host: String(word[..<colon]), port: peer))
     }
     let port = parameters.number("port")
-    guard parameters.number("cluster-port") != 0 || port <= 55_535 else {
-      throw ConfigurationError(
-        "port \(port): the peer port is the client port + 10000; above 55535 set cluster-port")
+    let tlsPort = parameters.number("tls-port")
+    guard tlsPort == 0 || tlsPort != port else {
+      throw ConfigurationError("tls-port \(tlsPort): port is the same; 0 switches one of them off")
     }
+    guard parameters.number("cluster-port") != 0 || basePort <= 55_535 else {
+      throw ConfigurationError(
+        "port \(basePort): the peer port is the client port + 10000; above 55535 set cluster-port")
+    }
+  }
+
+  private static func addresses(_ text: String) -> [String] {
+    text.split(separator: " ").map { $0.hasPrefix("-") ? String($0.dropFirst()) : String($0) }
+  }
+
+  /// The port that names this node: `port`, and `tls-port` where that is off.
+  package var mainPort: Int {
+    let port = parameters.number("port")
+    return port != 0 ? port : parameters.number("tls-port")
+  }
+
+  /// The client port that the peer port is counted from: with `tls-cluster` that for TLS, as in Redis.
+  private var basePort: Int {
+    let tlsPort = parameters.number("tls-port")
+    return parameters.isYes("tls-cluster") && tlsPort != 0 ? tlsPort : mainPort
   }
 
   /// The client port + 10000 unless `cluster-port` says otherwise.
   package var peerPort: UInt16 {
     let given = parameters.number("cluster-port")
-    return UInt16(given != 0 ? given : parameters.number("port") + 10_000)
+    return UInt16(given != 0 ? given : basePort + 10_000)
   }
 
   /// The nearest directive, for a slip of the finger.

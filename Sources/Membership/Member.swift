@@ -64,6 +64,8 @@ package struct Member: Equatable, Sendable {
   package var host: String
   package var port: UInt16
   package var peerPort: UInt16
+  /// Where clients find it that speak TLS; 0 for nowhere.
+  package var tlsPort: UInt16 = 0
   package var name: String
   package var zone: String
   package var weight: UInt16
@@ -110,6 +112,11 @@ package struct Member: Equatable, Sendable {
     return hashKey(buffer.readable, seed: 0x3e3b)
   }
 
+  /// The port that a client is told: of its own kind, if there is one.
+  package func shownPort(isEncrypted: Bool) -> UInt16 {
+    isEncrypted ? (tlsPort != 0 ? tlsPort : port) : (port != 0 ? port : tlsPort)
+  }
+
   /// The id as clients see it: 40 hexadecimal digits, as Redis's node ids.
   package var hexID: String { Member.hexID(id) }
 
@@ -150,6 +157,7 @@ extension Member {
     buffer.append(littleEndian: aware)
     buffer.append(littleEndian: prepared)
     buffer.append(littleEndian: committed)
+    buffer.append(littleEndian: tlsPort)
   }
 
   package init?(from reader: inout FieldReader) {
@@ -165,7 +173,8 @@ extension Member {
       let nextWeight = reader.integer(UInt16.self),
       (1...Member.largestWeight).contains(nextWeight), let aware = reader.integer(UInt64.self),
       let prepared = reader.integer(UInt64.self),
-      let committed = reader.integer(UInt64.self), id != 0, Member.isPlain(host),
+      let committed = reader.integer(UInt64.self), let tlsPort = reader.integer(UInt16.self),
+      id != 0, Member.isPlain(host),
       Member.isPlain(name), Member.isPlain(zone)
     else { return nil }
     self.init(
@@ -179,6 +188,7 @@ extension Member {
     self.aware = aware
     self.prepared = prepared
     self.committed = committed
+    self.tlsPort = tlsPort
   }
 
   package static let largestWeight: UInt16 = 100

@@ -37,7 +37,7 @@ extension Frame {
     case .forward, .reply, .query, .answer:
       guard let raw = body.integer(0, as: UInt32.self) else { return nil }
       return routing(kind, RequestID(rawValue: raw), body)
-    case .hello, .ping, .pong, .members, .settings, .digest, .swim:
+    case .hello, .ping, .pong, .members, .settings, .digest, .swim, .proof:
       return gossip(kind, body)
     }
   }
@@ -105,12 +105,15 @@ extension Frame {
   private static func gossip(_ kind: FrameKind, _ body: UnsafeRawBufferPointer) -> Frame? {
     switch kind {
     case .hello:
-      guard body.count >= 24, body.integer(0, as: UInt32.self) == PeerProtocolVersion.magic,
+      guard body.count >= Hello.byteCount,
+        body.integer(0, as: UInt32.self) == PeerProtocolVersion.magic,
         let oldest = body.integer(4, as: UInt16.self),
         let newest = body.integer(6, as: UInt16.self),
-        let node = body.integer(8, as: UInt64.self), let actor = body.integer(16, as: UInt64.self)
+        let node = body.integer(8, as: UInt64.self), let actor = body.integer(16, as: UInt64.self),
+        let nonce = Nonce(body.slice(24, Nonce.byteCount)), body[56] <= 1
       else { return nil }
-      var hello = Hello(node: node, actor: Actor(rawValue: actor))
+      var hello = Hello(
+        node: node, actor: Actor(rawValue: actor), nonce: nonce, proves: body[56] == 1)
       hello.oldest = oldest
       hello.newest = newest
       return .hello(hello)
@@ -120,6 +123,7 @@ extension Frame {
     case .members: return .members(body)
     case .settings: return .settings(body)
     case .swim: return .swim(body)
+    case .proof: return body.count == Frame.proofBytes ? .proof(body) : nil
     case .digest:
       guard body.count == 24, let members = body.integer(0, as: UInt64.self),
         let settings = body.integer(8, as: UInt64.self),

@@ -13,12 +13,18 @@ extension ByteBuffer {
   }
 
   package mutating func appendHello(_ hello: Hello) {
-    head(.hello, 24)
+    head(.hello, Hello.byteCount)
+    append(body: hello)
+  }
+
+  mutating func append(body hello: Hello) {
     append(littleEndian: PeerProtocolVersion.magic)
     append(littleEndian: hello.oldest)
     append(littleEndian: hello.newest)
     append(littleEndian: hello.node)
     append(littleEndian: hello.actor.rawValue)
+    hello.nonce.append(to: &self)
+    append(hello.proves ? 1 : 0)
   }
 
   package mutating func appendPing(_ time: UInt64) {

@@ -12,6 +12,15 @@ import Primitives
 // in the log. Kinds of a later version are only sent on links that agreed on it, so two releases
 // can talk. A frame that can't be read closes its link and is counted; it never stops a node.
 //
+// Where the cluster has a secret both prove that they know it, before anything else is taken:
+//
+//     dialler   hello ─▶        proof ─▶
+//     acceptor        ◀─ hello         ◀─ proof, and from here on everything else
+//
+// A proof is HMAC-SHA256 over both hellos, each with 32 bytes that were never used before, and the
+// role of who proves: it fits one link and one direction, so a recorded one and a reflected one are
+// worth nothing. The dialler proves first: who only knocks gets nothing to guess the secret by.
+//
 // Each node dials every other one. Requests go out on the link that the node dialled, and their
 // answers come back on it, so requests from one node to another are taken in the order in which
 // they were sent. `write`, `read` and their answers may be lost, doubled or come in another order
@@ -49,6 +58,7 @@ package enum FrameKind: UInt8, Sendable {
   case digest = 16
   case hint = 17
   case swim = 18
+  case proof = 19
 }
 
 /// What a `query` asks a node about its own part of the data.
@@ -81,8 +91,8 @@ package enum QueryKind: UInt8, Sendable {
 
 /// The versions of the protocol that this release knows.
 package enum PeerProtocolVersion {
-  package static let oldest: UInt16 = 1
-  package static let newest: UInt16 = 1
+  package static let oldest: UInt16 = 2
+  package static let newest: UInt16 = 2
   static let magic: UInt32 = 0x5254_4f43  // "COTR" on the wire
 }
 
@@ -98,16 +108,59 @@ package struct Hello: Equatable, Sendable {
   package var newest = PeerProtocolVersion.newest
   package var node: UInt64
   package var actor: Actor
+  /// Never used before.
+  package var nonce: Nonce
+  /// The sender has a cluster secret: it wants a proof, and has one.
+  package var proves: Bool
 
-  package init(node: UInt64, actor: Actor) {
+  package init(node: UInt64, actor: Actor, nonce: Nonce = Nonce(), proves: Bool = false) {
     self.node = node
     self.actor = actor
+    self.nonce = nonce
+    self.proves = proves
   }
+
+  /// The bytes of the body, for a proof.
+  package var bytes: [UInt8] {
+    var buffer = ByteBuffer()
+    buffer.append(body: self)
+    return buffer.bytes
+  }
+
+  static let byteCount = 57
 
   /// The version both sides know; nil when there is none.
   package var agreed: UInt16? {
     let version = min(newest, PeerProtocolVersion.newest)
     return version >= max(oldest, PeerProtocolVersion.oldest) ? version : nil
+  }
+}
+
+/// 32 bytes of chance, in place: a frame holds no reference.
+package struct Nonce: Equatable, Sendable {
+  package static let byteCount = 32
+  private var first: UInt64 = 0
+  private var second: UInt64 = 0
+  private var third: UInt64 = 0
+  private var fourth: UInt64 = 0
+
+  package init() {}
+
+  /// Nil for any other number of bytes.
+  package init?(_ bytes: UnsafeRawBufferPointer) {
+    guard bytes.count == Nonce.byteCount, let first = bytes.integer(0, as: UInt64.self),
+      let second = bytes.integer(8, as: UInt64.self),
+      let third = bytes.integer(16, as: UInt64.self),
+      let fourth = bytes.integer(24, as: UInt64.self)
+    else { return nil }
+    self.first = first
+    self.second = second
+    self.third = third
+    self.fourth = fourth
+  }
+
+  func append(to buffer: inout ByteBuffer) {
+    for word in [first, second, third, fourth] { buffer.append(littleEndian: word) }
   }
 }
 
@@ -123,6 +176,9 @@ package enum WriteStatus: UInt8, Sendable {
 
 /// A received frame, its contents still in the link's buffer.
 package enum Frame {
+  /// An HMAC-SHA256.
+  package static let proofBytes = 32
+
   case hello(Hello)
   case ping(UInt64)
   case pong(UInt64)
@@ -147,6 +203,8 @@ package enum Frame {
     RequestID, home: UInt64, database: Int, key: UnsafeRawBufferPointer, object: ObjectView,
     wantsAnswer: Bool)
   case swim(UnsafeRawBufferPointer)
+  /// That the sender knows the cluster secret.
+  case proof(UnsafeRawBufferPointer)
 }
 
 /// Why bytes are no frame.

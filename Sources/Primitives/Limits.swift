@@ -55,6 +55,24 @@ package enum Limits {
   @inlinable package static var members: Int { 4096 }
   /// Nodes that said hello and are no members (yet).
   @inlinable package static var strangers: Int { 64 }
+  /// Bytes that a link may bring before its other end has said who it is: a hello and a proof are 99.
+  @inlinable package static var unprovenBytes: Int { 256 }
+  /// How long that may take, in microseconds.
+  @inlinable package static var unprovenPatience: UInt64 { 5_000_000 }
+  /// Accepted links of which that is not known yet; with one more the oldest is closed.
+  @inlinable package static var unprovenLinks: Int { 256 }
+  /// The wait before dialling doubles so often after links that were refused: to 3.2 s.
+  @inlinable package static var redialDoublings: UInt8 { 5 }
+  /// Microseconds between two lines of the log about links that were refused.
+  @inlinable package static var refusalLogInterval: UInt64 { 10_000_000 }
+  /// The shortest `cluster-secret`, in bytes.
+  @inlinable package static var shortestSecret: Int { 16 }
+  /// TLS handshakes under way at once; with one more the oldest is given up.
+  @inlinable package static var handshakes: Int { 1024 }
+  /// Steps of handshakes in one round of the loop: one costs up to a few milliseconds.
+  @inlinable package static var handshakeStepsPerRound: Int { 4 }
+  /// How long a TLS handshake may take, in microseconds.
+  @inlinable package static var handshakePatience: UInt64 { 10_000_000 }
   /// Actors in one causal context.
   @inlinable package static var contextActors: Int { 4096 }
   /// The longest value in a record, whose length field has 30 bits: an encoded sibling set.

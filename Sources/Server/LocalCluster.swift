@@ -9,6 +9,12 @@ import Glibc
 struct LocalCluster {
   private let count: Int
   private let port: Int
+  /// Where clients with TLS find the first node; 0 for nowhere.
+  private let tlsPort: Int
+  /// Whether the nodes have a port without TLS.
+  private let hasPlainPort: Bool
+  /// What seeds call the first node by: see Settings.
+  private let seedPort: Int
   private let file: String?
   private let directives: [Directive]
   private let directory: String
@@ -19,11 +25,20 @@ struct LocalCluster {
 
   init(_ request: CommandLineRequest, _ settings: Settings) throws(ConfigurationError) {
     count = request.localCluster
-    port = settings.parameters.number("port")
+    port = settings.mainPort
+    tlsPort = settings.parameters.number("tls-port")
+    hasPlainPort = settings.parameters.number("port") != 0
+    seedPort = settings.parameters.isYes("tls-cluster") && tlsPort != 0 ? tlsPort : port
     file = request.file
-    directives = request.directives.filter { !["port", "dir", "cluster-seeds"].contains($0.name) }
-    guard port + count - 1 <= 55_535 else {
+    directives = request.directives.filter {
+      !["port", "tls-port", "dir", "cluster-seeds"].contains($0.name)
+    }
+    guard max(port, tlsPort) + count - 1 <= 55_535 else {
       throw ConfigurationError("port \(port): leaves no room for \(count) nodes below 55536")
+    }
+    guard !hasPlainPort || tlsPort == 0 || abs(port - tlsPort) >= count else {
+      throw ConfigurationError(
+        "tls-port \(tlsPort): each of \(count) nodes takes the next one, and port is \(port)")
     }
     let given = settings.parameters["dir"] ?? "."
     ownsDirectory = given == "."
@@ -63,8 +78,8 @@ struct LocalCluster {
     let ports = (0..<count).map { "\(port + $0)" }.joined(separator: ", ")
     return """
       \(count) nodes on ports \(ports). Any of them takes any command:
-          redis-cli -p \(port) set greeting hello
-          redis-cli -p \(port + count - 1) get greeting
+          redis-cli -p \(port)\(hasPlainPort ? "" : " --tls") set greeting hello
+          redis-cli -p \(port + count - 1)\(hasPlainPort ? "" : " --tls") get greeting
       Ctrl-C ends them all.
       """
   }
@@ -75,11 +90,14 @@ struct LocalCluster {
   }
 
   private func start(_ port: Int) -> pid_t? {
-    let seeds = (0..<count).map { "127.0.0.1:\(self.port + $0)" }.joined(separator: ",")
+    let index = port - self.port
+    let seeds = (0..<count).map { "127.0.0.1:\(seedPort + $0)" }.joined(separator: ",")
     var words = ["coterie-server"]
     if let file { words.append(file) }
     for directive in directives { words += ["--\(directive.name)"] + directive.words }
-    words += ["--port", "\(port)", "--dir", directory, "--cluster-seeds", seeds]
+    words += ["--port", hasPlainPort ? "\(port)" : "0"]
+    if tlsPort != 0 { words += ["--tls-port", "\(tlsPort + index)"] }
+    words += ["--dir", directory, "--cluster-seeds", seeds]
     words.append("--ends-with-parent")
     var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }
     arguments.append(nil)

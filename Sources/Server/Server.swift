@@ -21,13 +21,14 @@ import Reactor
 
 /// A running node with its sockets.
 package final class Server {
-  private let loop = EventLoop()
-  private let settings: Settings
+  let loop = EventLoop()
+  let settings: Settings
   private let file: String?
   private let log: Log
   private let store: StateStore
-  private var node: Node
-  private var now: Instant
+  let tls: TLSContexts
+  var node: Node
+  var now: Instant
   private var isClockFresh = false
 
   private var listeners: [Listener] = []
@@ -35,7 +36,7 @@ package final class Server {
   /// By the index of their session or link.
   private var clients: [ClientConnection?] = []
   private var peers: [PeerConnection?] = []
-  private let readBuffer = UnsafeMutableRawBufferPointer.allocate(
+  let readBuffer = UnsafeMutableRawBufferPointer.allocate(
     byteCount: Server.readBytes, alignment: 4096)
 
   /// Listens again after descriptors ran out.
@@ -43,6 +44,11 @@ package final class Server {
   private var nextWarning: UInt64 = 0
   /// What this round has read from clients.
   private var roundBytes = 0
+  /// TLS handshakes under way, the oldest first, by kind.
+  var handshakes: [[Handshake]] = Handshake.Kind.allCases.map { _ in [] }
+  var handshakeSteps = 0
+  var handshakeLog = RefusalLog()
+
   private var timer: Watcher?
   private var timerDue = UInt64.max
   private var isStopping = false
@@ -68,7 +74,7 @@ package final class Server {
   package init(settings: Settings, file: String?) throws(ConfigurationError) {
     self.settings = settings
     self.file = file
-    let port = UInt16(settings.parameters.number("port"))
+    let port = UInt16(settings.mainPort)
     let given = settings.parameters["node-name"] ?? ""
     let name = given.isEmpty ? "node-\(port)" : given
     do {
@@ -76,10 +82,14 @@ package final class Server {
       store = StateStore(directory: settings.parameters["dir"] ?? ".", port: port)
       now = readClocks()
       let saved = try store.load()
-      var configuration = Server.configuration(settings, name, port, saved, now, file)
+      var configuration = Server.configuration(settings, name, saved, now, file)
       configuration.access = try Server.users(settings)
+      configuration.clusterSecret = try Server.clusterSecret(settings)
+      let tls = try TLSContexts(settings.parameters, log: log)
+      self.tls = tls
+      configuration.applyTLS = { tls.apply($0) }
       node = Node(configuration, now: now)
-      try openPorts(port)
+      try openPorts()
     } catch let error as StartError {
       throw ConfigurationError(error.description)
     } catch {
@@ -90,8 +100,7 @@ package final class Server {
   deinit { readBuffer.deallocate() }
 
   private static func configuration(
-    _ settings: Settings, _ name: String, _ port: UInt16, _ saved: SavedState?, _ now: Instant,
-    _ file: String?
+    _ settings: Settings, _ name: String, _ saved: SavedState?, _ now: Instant, _ file: String?
   ) -> NodeConfiguration {
     var random = SystemRandomNumberGenerator()
     var configuration = NodeConfiguration(
@@ -102,7 +111,8 @@ package final class Server {
     configuration.parameters = settings.parameters
     configuration.keyspaceRegisters = settings.keyspaceRegisters
     configuration.seeds = settings.seeds
-    configuration.port = port
+    configuration.port = UInt16(settings.parameters.number("port"))
+    configuration.tlsPort = UInt16(settings.parameters.number("tls-port"))
     configuration.peerPort = settings.peerPort
     configuration.zone = settings.parameters["zone"] ?? ""
     configuration.weight = UInt16(settings.parameters.number("weight"))
@@ -135,6 +145,22 @@ package final class Server {
     return access
   }
 
+  /// `cluster-secret`, or what its file holds but for the end of the line.
+  private static func clusterSecret(_ settings: Settings) throws(StartError) -> [UInt8] {
+    guard let path = settings.parameters["cluster-secret-file"], !path.isEmpty else {
+      return Array(settings.parameters.clusterSecret.utf8)
+    }
+    guard var bytes = StateStore.readBytes(path) else {
+      throw StartError("cluster-secret-file '\(path)': \(String(cString: strerror(errno)))")
+    }
+    while let last = bytes.last, last == 10 || last == 13 { bytes.removeLast() }
+    guard bytes.count >= Limits.shortestSecret else {
+      throw StartError(
+        "cluster-secret-file '\(path)': must hold at least \(Limits.shortestSecret) bytes")
+    }
+    return bytes
+  }
+
   /// What others dial: `cluster-announce-ip`, else the first address that is not "all of them".
   private static func announcedHost(_ settings: Settings) -> String {
     if let given = settings.parameters["cluster-announce-ip"], !given.isEmpty { return given }
@@ -142,20 +168,29 @@ package final class Server {
     return settings.bindAddresses.first { !wildcards.contains($0) } ?? "127.0.0.1"
   }
 
-  private func openPorts(_ port: UInt16) throws {
+  private func openPorts() throws {
+    let parameters = settings.parameters
+    try listen(settings.bindAddresses, parameters.number("port"))
+    try listen(settings.bindAddresses, parameters.number("tls-port"), isEncrypted: true)
+    try listen(
+      settings.clusterAddresses, Int(settings.peerPort), isPeer: true,
+      isEncrypted: parameters.isYes("tls-cluster"))
+  }
+
+  private func listen(
+    _ addresses: [String], _ port: Int, isPeer: Bool = false, isEncrypted: Bool = false
+  ) throws {
     let backlog = Int32(settings.parameters.number("tcp-backlog"))
-    for address in settings.bindAddresses {
+    for address in addresses where port > 0 {
       let host = address == "*" ? "0.0.0.0" : address
       do {
-        for (number, isPeer) in [(port, false), (settings.peerPort, true)] where number > 0 {
-          let socket = try Socket.listen(host, number, backlog: backlog)
-          let listener = Listener(socket: socket, isPeer: isPeer)
-          listener.watcher = loop.watch(.readable(socket.descriptor)) {
-            [unowned self, unowned listener] in
-            self.acceptAll(listener)
-          }
-          listeners.append(listener)
+        let socket = try Socket.listen(host, UInt16(port), backlog: backlog)
+        let listener = Listener(socket: socket, isPeer: isPeer, isEncrypted: isEncrypted)
+        listener.watcher = loop.watch(.readable(socket.descriptor)) {
+          [unowned self, unowned listener] in
+          self.acceptAll(listener)
         }
+        listeners.append(listener)
       } catch {
         throw StartError(error.description)
       }
@@ -174,14 +209,13 @@ package final class Server {
     reopening = loop.watch(.timer) { [unowned self] in
       for listener in self.listeners { listener.watcher?.start() }
     }
-    write(
-      .notice,
-      "ready: clients on port \(settings.parameters["port"] ?? ""), peers on port "
-        + "\(settings.peerPort)")
+    watchers.append(housekeeping())
+    write(.notice, readyText)
     finishRound()
     while !isFinished {
       isClockFresh = false
       roundBytes = 0
+      handshakeSteps = 0
       loop.runOnce()
       finishRound()
     }
@@ -201,10 +235,34 @@ package final class Server {
     isStopping = true
     stopDeadline = now.monotonicMicroseconds + Server.stopPatience
     listeners.removeAll()
+    endAcceptedHandshakes()
+  }
+
+  private var readyText: String {
+    let ports = [("", "port"), (" (TLS)", "tls-port")].compactMap { kind, name in
+      let port = settings.parameters.number(name)
+      return port > 0 ? "\(port)\(kind)" : nil
+    }
+    let kind = settings.parameters.isYes("tls-cluster") ? " (TLS)" : ""
+    return "ready: clients on port \(ports.isEmpty ? "0" : ports.joined(separator: " and ")), "
+      + "peers on port \(settings.peerPort)\(kind)"
+  }
+
+  /// Ends handshakes that take too long.
+  private func housekeeping() -> Watcher {
+    var watcher: Watcher?
+    let timer = loop.watch(.timer) { [unowned self] in
+      self.readClock()
+      self.expireHandshakes()
+      watcher?.schedule(microseconds: 1_000_000)
+    }
+    watcher = timer
+    timer.schedule(microseconds: 1_000_000)
+    return timer
   }
 
   @inline(__always)
-  private func readClock() {
+  func readClock() {
     if isClockFresh { return }
     now = readClocks()
     isClockFresh = true
@@ -224,7 +282,7 @@ package final class Server {
     }
   }
 
-  private func write(_ level: LogLevel, _ text: String) {
+  func write(_ level: LogLevel, _ text: String) {
     if level >= node.logLevel { log.write(level, text) }
   }
 
@@ -245,40 +303,52 @@ package final class Server {
         reopening?.schedule(microseconds: Server.reopenAfter)
         return
       case .connection(let socket, let address):
-        if listener.isPeer { acceptPeer(socket) } else { acceptClient(socket, address) }
+        if listener.isEncrypted {
+          startHandshake(listener.isPeer ? .acceptedPeer : .client, socket, address)
+        } else if listener.isPeer {
+          openPeer(socket, address, nil)
+        } else {
+          openClient(socket, address, nil)
+        }
       }
     }
   }
 
-  private func acceptClient(_ socket: Socket, _ address: String) {
-    if var text = node.refusal(of: address) {
-      text.withUTF8 { _ = socket.write(UnsafeRawBufferPointer($0)) }
-      return
-    }
+  /// Takes a client up that connected, over TLS when there is a stream.
+  func openClient(_ socket: Socket, _ address: String, _ tls: TLSStream?) {
+    if let text = node.refusal(of: address) { return say(text, socket, tls) }
     guard node.clientCount < node.maximumClients,
       let id = node.sessionOpened(
         address: address, localAddress: socket.localAddress, descriptor: socket.descriptor,
-        now: now)
-    else {
-      var text = "-ERR max number of clients reached\r\n"
-      text.withUTF8 { _ = socket.write(UnsafeRawBufferPointer($0)) }
-      return
-    }
+        isEncrypted: tls != nil, now: now)
+    else { return say("-ERR max number of clients reached\r\n", socket, tls) }
     socket.keepAlive(seconds: Int32(node.keepAliveSeconds))
-    let client = ClientConnection(id: id, socket: socket)
+    let client = ClientConnection(id: id, socket: socket, tls: tls)
     clients.put(client, at: id.index)
     client.reader = loop.watch(.readable(socket.descriptor)) { [unowned self, unowned client] in
       self.read(client)
     }
   }
 
-  private func acceptPeer(_ socket: Socket) {
-    guard let id = node.linkAccepted(now: now) else { return }
-    socket.keepAlive(seconds: 60)
-    watch(PeerConnection(id: id, socket: socket))
+  /// The last words to a connection that is not taken.
+  private func say(_ text: String, _ socket: Socket, _ tls: TLSStream?) {
+    var text = text
+    text.withUTF8 {
+      let bytes = UnsafeRawBufferPointer($0)
+      if let tls { _ = tls.write(bytes) } else { _ = socket.write(bytes) }
+    }
+    tls?.sayEnd()
   }
 
-  private func watch(_ peer: PeerConnection) {
+  func openPeer(_ socket: Socket, _ address: String, _ tls: TLSStream?) {
+    guard let id = node.linkAccepted(from: address, now: now) else { return }
+    socket.keepAlive(seconds: 60)
+    let peer = PeerConnection(id: id, socket: socket)
+    peer.tls = tls
+    watch(peer)
+  }
+
+  func watch(_ peer: PeerConnection) {
     peers.put(peer, at: peer.id.index)
     peer.reader = loop.watch(.readable(peer.socket.descriptor)) { [unowned self, unowned peer] in
       self.read(peer)
@@ -288,12 +358,12 @@ package final class Server {
   // MARK: Reading
 
   @inline(__always)
-  private func read(_ client: ClientConnection) {
+  func read(_ client: ClientConnection) {
     readClock()
+    if _slowPath(client.tls != nil) { return readEncrypted(client) }
     switch client.socket.read(into: readBuffer) {
     case .bytes(let count) where count > 0:
-      roundBytes &+= max(count, Limits.bytesPerRead)
-      if _slowPath(roundBytes > Limits.bytesPerRound) { loop.endRound() }
+      noteRead(count)
       node.sessionReceived(
         client.id, UnsafeRawBufferPointer(rebasing: readBuffer[0..<count]), now: now)
     case .wouldBlock: return
@@ -305,8 +375,16 @@ package final class Server {
     }
   }
 
-  private func read(_ peer: PeerConnection) {
+  /// A round reads so much and no more: then replies are written.
+  @inline(__always)
+  func noteRead(_ count: Int) {
+    roundBytes &+= max(count, Limits.bytesPerRead)
+    if _slowPath(roundBytes > Limits.bytesPerRound) { loop.endRound() }
+  }
+
+  func read(_ peer: PeerConnection) {
     readClock()
+    if _slowPath(peer.tls != nil) { return readEncrypted(peer) }
     switch peer.socket.read(into: readBuffer) {
     case .bytes(let count) where count > 0:
       node.linkReceived(
@@ -329,7 +407,8 @@ package final class Server {
     }
   }
 
-  private func flush(_ client: ClientConnection) {
+  func flush(_ client: ClientConnection) {
+    if _slowPath(client.tls != nil) { return flushEncrypted(client) }
     var failed = false
     var isBlocked = false
     node.withOutput(of: client.id) { bytes in
@@ -350,11 +429,12 @@ package final class Server {
     setWriting(client, isBlocked)
   }
 
-  private func setWriting(_ client: ClientConnection, _ isBlocked: Bool) {
+  func setWriting(_ client: ClientConnection, _ isBlocked: Bool) {
     if isBlocked, client.writer == nil {
       client.writer = loop.watch(.writable(client.socket.descriptor)) {
         [unowned self, unowned client] in
         self.readClock()
+        if _slowPath(client.tls != nil) { return self.writable(client) }
         self.flush(client)
       }
     } else if !isBlocked {
@@ -374,8 +454,9 @@ package final class Server {
     }
   }
 
-  private func flush(_ peer: PeerConnection) {
+  func flush(_ peer: PeerConnection) {
     guard peer.isConnected else { return }
+    if _slowPath(peer.tls != nil) { return flushEncrypted(peer) }
     var failed = false
     var isBlocked = false
     node.withOutput(of: peer.id) { bytes in
@@ -396,9 +477,16 @@ package final class Server {
       let id = peer.id
       close(peer)
       node.linkClosed(id, now: now)
-    } else if isBlocked, peer.writer == nil {
+    } else {
+      setWriting(peer, isBlocked)
+    }
+  }
+
+  func setWriting(_ peer: PeerConnection, _ isBlocked: Bool) {
+    if isBlocked, peer.writer == nil {
       peer.writer = loop.watch(.writable(peer.socket.descriptor)) { [unowned self, unowned peer] in
         self.readClock()
+        if _slowPath(peer.tls != nil) { return self.writable(peer) }
         self.flush(peer)
       }
     } else if !isBlocked, let writer = peer.writer {
@@ -409,8 +497,9 @@ package final class Server {
 
   // MARK: Closing
 
-  private func close(_ client: ClientConnection) {
+  func close(_ client: ClientConnection) {
     guard clients[client.id.index] === client else { return }
+    client.tls?.sayEnd()
     clients[client.id.index] = nil
     retire(client.reader)
     retire(client.writer)
@@ -420,8 +509,10 @@ package final class Server {
     retired.append(client)
   }
 
-  private func close(_ peer: PeerConnection) {
+  func close(_ peer: PeerConnection) {
     guard peers[peer.id.index] === peer else { return }
+    peer.tls?.sayEnd()
+    if let handshake = peer.handshake { end(handshake) }
     peers[peer.id.index] = nil
     retire(peer.reader)
     retire(peer.writer)
@@ -430,14 +521,14 @@ package final class Server {
     retired.append(peer)
   }
 
-  private func retire(_ watcher: Watcher?) {
+  func retire(_ watcher: Watcher?) {
     guard let watcher else { return }
     watcher.stop()
     retired.append(watcher)
   }
 
   /// Connections that were closed in this round: their handlers may still be on the stack.
-  private var retired: [AnyObject] = []
+  var retired: [AnyObject] = []
 
   // MARK: Actions
 
@@ -500,6 +591,12 @@ package final class Server {
       close(peer)
       return node.linkClosed(id, now: now)
     }
+    if settings.parameters.isYes("tls-cluster") { return startHandshake(peer) }
+    linkOpened(peer)
+  }
+
+  /// A link that this node dialled can be used.
+  func linkOpened(_ peer: PeerConnection) {
     peer.isConnected = true
     watch(peer)
     node.linkOpened(peer.id, now: now)
@@ -545,35 +642,43 @@ extension Array {
 private final class Listener {
   let socket: Socket
   let isPeer: Bool
+  let isEncrypted: Bool
   var watcher: Watcher?
 
-  init(socket: Socket, isPeer: Bool) {
+  init(socket: Socket, isPeer: Bool, isEncrypted: Bool) {
     self.socket = socket
     self.isPeer = isPeer
+    self.isEncrypted = isEncrypted
   }
 }
 
 /// A client's socket.
-private final class ClientConnection {
+final class ClientConnection {
   let id: SessionID
   let socket: Socket
+  /// Nil for a plain connection.
+  let tls: TLSStream?
   var reader: Watcher?
   var writer: Watcher?
   var closesWhenWritten = false
   var hasEnded = false
 
-  init(id: SessionID, socket: Socket) {
+  init(id: SessionID, socket: Socket, tls: TLSStream?) {
     self.id = id
     self.socket = socket
+    self.tls = tls
   }
 
   var isWaitingToWrite: Bool { writer != nil }
 }
 
 /// A peer's socket.
-private final class PeerConnection {
+final class PeerConnection {
   let id: LinkID
   let socket: Socket
+  /// Nil for a plain connection, and until its handshake is done.
+  var tls: TLSStream?
+  var handshake: Handshake?
   var reader: Watcher?
   var writer: Watcher?
   var isConnected = true

@@ -35,6 +35,8 @@ package struct SimulationOptions: Sendable {
   package var blindWriteSibling: Bool
   /// Fallbacks count toward W.
   package var isSloppy: Bool
+  /// The nodes prove to each other that they know a secret.
+  package var hasSecret: Bool
 
   /// Draws the options.
   package init(seed: UInt64, sabotage: Sabotage = []) {
@@ -71,6 +73,7 @@ package struct SimulationOptions: Sendable {
     replacements = random.oneIn(4)
     blindWriteSibling = random.oneIn(2)
     isSloppy = random.oneIn(2)
+    hasSecret = random.oneIn(2)
     // What a planted bug needs to show at all.
     if !sabotage.isDisjoint(with: [.reusedActor, .emptyVotes, .oneSource]) { crashes = true }
     if !sabotage.isDisjoint(with: [.fallbackActor, .hintOverwrites]) { isSloppy = true }
@@ -144,6 +147,7 @@ package struct SimulationOptions: Sendable {
     if leaves { words.append("leaves") }
     if replacements { words.append("replacements") }
     if isSloppy { words.append("sloppy") }
+    if hasSecret { words.append("secret") }
     return words.joined(separator: ", ")
   }
 }

@@ -140,6 +140,7 @@ final class World {
     }
     configuration.saved = place.saved
     configuration.sabotage = options.sabotage
+    if options.hasSecret { configuration.clusterSecret = Array("of the simulated nodes".utf8) }
     configuration.keyspaceRegisters = registers()
     place.node = Node(configuration, now: instant(place))
     settle(place)

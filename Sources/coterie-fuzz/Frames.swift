@@ -130,6 +130,7 @@ extension Frame {
           id, home: home, database: database, key: key, encoded: $0, wantsAnswer: wantsAnswer)
       }
     case .swim(let body): buffer.appendGossip(.swim, body)
+    case .proof(let body): buffer.appendGossip(.proof, body)
     case .written(let id, let status, let stamp): buffer.appendWritten(id, status, stamp)
     case .read(let id, let database, let key, let held, let digest):
       buffer.appendRead(id, database: database, key: key, held: held, digest: digest)
@@ -157,7 +158,7 @@ extension Frame {
 private func normalized(_ frame: [UInt8]) -> [UInt8] {
   var frame = frame
   switch FrameKind(rawValue: frame[4]) {
-  case .hello: frame = Array(frame.prefix(5 + 24))
+  case .hello: frame = Array(frame.prefix(5 + 57))
   case .behind: frame[5 + 4] = frame[5 + 4] == 0 ? 0 : 1
   case .object: normalizeDeadline(&frame, objectAt: 5 + 4)
   case .write:

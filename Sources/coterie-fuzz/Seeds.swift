@@ -82,10 +82,14 @@ private func frames(_ write: (inout ByteBuffer, UnsafeRawBufferPointer) -> Void)
 
 private let id = RequestID(rawValue: 7)
 
+private let nonce = withExactCopy(of: Array(1...32)) { Nonce($0) } ?? Nonce()
+
 let frameSeeds: [[UInt8]] =
   [
     frames { buffer, _ in
       buffer.appendHello(Hello(node: 1, actor: Actor(rawValue: 2)))
+      buffer.appendHello(Hello(node: 1, actor: Actor(rawValue: 2), nonce: nonce, proves: true))
+      withExactCopy(of: Array(33...64)) { buffer.appendGossip(.proof, $0) }
       buffer.appendPing(1)
       buffer.appendPong(2)
       buffer.appendDigest(members: 1, settings: 2, clock: Stamp(rawValue: 3))

@@ -195,7 +195,8 @@ def test_protected_mode_refuses_strangers_until_there_is_a_password(make_node):
     address = own_address()
     if address is None:
         pytest.skip("this machine has no address but loopback")
-    node = make_node("--bind", "0.0.0.0", "--requirepass", "secret")
+    node = make_node(
+        "--bind", "0.0.0.0", "--cluster-bind", "127.0.0.1", "--requirepass", "secret")
     started(node, password="secret")
     with node.client(password="secret") as admin:
         assert admin.config_set("requirepass", "")

@@ -60,6 +60,7 @@ final class TestCluster {
     configuration.port = UInt16(7001 + index)
     configuration.peerPort = UInt16(17_001 + index)
     if index > 0 { configuration.seeds = [Endpoint(host: "127.0.0.1", port: 17_001)] }
+    configuration.clusterSecret = Array("of the nodes in memory".utf8)
     configure(&configuration)
     places.append(Place(configuration))
   }

@@ -19,7 +19,8 @@ struct FrameSample: Sendable, CustomTestStringConvertible {
   static func describe(_ frame: Frame) -> String {
     switch frame {
     case .hello(let hello):
-      "hello \(hello.oldest) \(hello.newest) \(hello.node) \(hello.actor.rawValue)"
+      "hello \(hello.oldest) \(hello.newest) \(hello.node) \(hello.actor.rawValue) "
+        + "\(hello.bytes[24..<56].map { "\($0)" }.joined()) \(hello.proves)"
     case .ping(let time): "ping \(time)"
     case .pong(let time): "pong \(time)"
     case .write(let id, let database, let key, let object, let wantsAnswer):
@@ -44,6 +45,7 @@ struct FrameSample: Sendable, CustomTestStringConvertible {
     case .hint(let id, let home, let database, let key, let object, let wantsAnswer):
       "hint \(id.rawValue) \(home) \(database) \(key.text) \(describe(object)) \(wantsAnswer)"
     case .swim(let body): "swim \(body.text)"
+    case .proof(let body): "proof \(body.text)"
     }
   }
 
@@ -72,7 +74,16 @@ struct FrameSample: Sendable, CustomTestStringConvertible {
 
   /// Every kind, with empty and with full fields.
   static let all: [FrameSample] = [
-    FrameSample("hello 1 1 5 6") { $0.appendHello(Hello(node: 5, actor: Actor(rawValue: 6))) },
+    FrameSample("hello 2 2 5 6 \(String(repeating: "0", count: 32)) false") {
+      $0.appendHello(Hello(node: 5, actor: Actor(rawValue: 6)))
+    },
+    FrameSample("hello 2 2 5 6 \((1...32).map { "\($0)" }.joined()) true") { buffer in
+      let nonce = Array(UInt8(1)...32).withUnsafeBytes { Nonce($0) } ?? Nonce()
+      buffer.appendHello(Hello(node: 5, actor: Actor(rawValue: 6), nonce: nonce, proves: true))
+    },
+    FrameSample("proof 0123456789abcdef0123456789abcdef") {
+      $0.appendGossip(.proof, raw("0123456789abcdef0123456789abcdef"))
+    },
     FrameSample("ping 7") { $0.appendPing(7) },
     FrameSample("pong 8") { $0.appendPong(8) },
     FrameSample("write 3735928559 15 key [300/4 0 0 value] true") {

@@ -72,7 +72,7 @@ struct FrameTests {
 
   @Test("Kinds of a fixed length take no other one")
   func longBodies() {
-    let fixed: [FrameKind] = [.ping, .pong, .written, .same, .behind, .digest]
+    let fixed: [FrameKind] = [.ping, .pong, .written, .same, .behind, .digest, .proof]
     for sample in FrameSample.all {
       guard let kind = FrameKind(rawValue: sample.bytes[4]), fixed.contains(kind) else { continue }
       var bytes = sample.bytes + [0]
@@ -102,7 +102,7 @@ struct FrameTests {
     for _ in 0..<2000 {
       var bytes = generator.bytes(5 + generator.below(80))
       setLength(&bytes, bytes.count - 4)
-      bytes[4] = UInt8(generator.below(20))
+      bytes[4] = UInt8(generator.below(21))
       if case .incomplete = look(bytes) { Issue.record("\(bytes) is complete") }
     }
   }
@@ -199,7 +199,8 @@ struct FrameTests {
     let newest = PeerProtocolVersion.newest
     let rows: [(oldest: UInt16, newest: UInt16, agreed: UInt16?)] = [
       (PeerProtocolVersion.oldest, newest, newest), (1, newest + 5, newest),
-      (newest, newest + 1, newest), (newest + 1, newest + 2, nil), (0, 0, nil), (2, 1, nil),
+      (newest, newest + 1, newest), (newest + 1, newest + 2, nil), (0, 0, nil), (1, 1, nil),
+      (newest, newest - 1, nil),
     ]
     for row in rows {
       var hello = Hello(node: 1, actor: Actor(rawValue: 1))

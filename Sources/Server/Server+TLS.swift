@@ -1,0 +1,260 @@
+import CacheNode
+import Primitives
+import Reactor
+
+// # Connections over TLS
+//
+//     accepted ─▶ handshake ─▶ done: client or link, as over a plain socket
+//     dialled  ─▶     │
+//                     └─ failed, too late, too many others behind it: closed, and the node never
+//                        hears of it but for links that it dialled
+//
+// Handshakes cost a thousand times what a command does, and everybody may begin them: a round takes
+// a few steps of them only, the others wait in their sockets; there is a number and a time limit.
+// What is sent afterwards goes the way of plain bytes, with the two turns that TLS may want: a read
+// that has to write first, and a write that has to read first.
+
+/// A connection whose handshake is under way.
+final class Handshake {
+  enum Kind: Int, CaseIterable {
+    case client, acceptedPeer, dialledPeer
+  }
+
+  let kind: Kind
+  let socket: Socket
+  let tls: TLSStream
+  let address: String
+  /// Monotonic microseconds.
+  let deadline: UInt64
+  /// The link that was dialled.
+  let peer: PeerConnection?
+  var watcher: Watcher?
+  var waitsForWriting = false
+
+  init(
+    _ kind: Kind, _ socket: Socket, _ tls: TLSStream, _ address: String, deadline: UInt64,
+    peer: PeerConnection?
+  ) {
+    self.kind = kind
+    self.socket = socket
+    self.tls = tls
+    self.address = address
+    self.deadline = deadline
+    self.peer = peer
+  }
+}
+
+extension Server {
+  // MARK: Handshakes
+
+  /// A connection to a port that speaks TLS was accepted.
+  func startHandshake(_ kind: Handshake.Kind, _ socket: Socket, _ address: String) {
+    guard let context = tls.current,
+      let stream = TLSStream.accepting(socket, context, isForPeer: kind == .acceptedPeer)
+    else { return }
+    if handshakes[kind.rawValue].count >= Limits.handshakes {
+      fail(handshakes[kind.rawValue][0], "too many others came after it")
+    }
+    start(kind, socket, stream, address, nil)
+  }
+
+  /// A link that this node dialled is connected.
+  func startHandshake(_ peer: PeerConnection) {
+    guard let context = tls.current, let stream = TLSStream.dialling(peer.socket, context) else {
+      let id = peer.id
+      close(peer)
+      return node.linkClosed(id, now: now)
+    }
+    let handshake = start(.dialledPeer, peer.socket, stream, "", peer)
+    peer.handshake = handshake
+    step(handshake)
+  }
+
+  @discardableResult
+  private func start(
+    _ kind: Handshake.Kind, _ socket: Socket, _ stream: TLSStream, _ address: String,
+    _ peer: PeerConnection?
+  ) -> Handshake {
+    let handshake = Handshake(
+      kind, socket, stream, address,
+      deadline: now.monotonicMicroseconds + Limits.handshakePatience, peer: peer)
+    handshakes[kind.rawValue].append(handshake)
+    wait(handshake, forWriting: false)
+    return handshake
+  }
+
+  private func wait(_ handshake: Handshake, forWriting: Bool) {
+    if handshake.watcher != nil, handshake.waitsForWriting == forWriting { return }
+    retire(handshake.watcher)
+    handshake.waitsForWriting = forWriting
+    let descriptor = handshake.socket.descriptor
+    handshake.watcher = loop.watch(forWriting ? .writable(descriptor) : .readable(descriptor)) {
+      [unowned self, unowned handshake] in
+      self.readClock()
+      // The others stay ready: the loop comes back to them in the next round.
+      guard self.handshakeSteps < Limits.handshakeStepsPerRound else { return }
+      self.handshakeSteps += 1
+      self.step(handshake)
+    }
+  }
+
+  private func step(_ handshake: Handshake) {
+    switch handshake.tls.handshake() {
+    case .wantsRead: wait(handshake, forWriting: false)
+    case .wantsWrite: wait(handshake, forWriting: true)
+    case .failed(let why): fail(handshake, why)
+    case .done:
+      end(handshake)
+      switch handshake.kind {
+      case .client: openClient(handshake.socket, handshake.address, handshake.tls)
+      case .acceptedPeer: openPeer(handshake.socket, handshake.address, handshake.tls)
+      case .dialledPeer:
+        guard let peer = handshake.peer else { return }
+        peer.tls = handshake.tls
+        linkOpened(peer)
+      }
+    }
+  }
+
+  /// Forgets a handshake; its connection goes unless somebody else has it.
+  func end(_ handshake: Handshake) {
+    retire(handshake.watcher)
+    handshake.watcher = nil
+    handshake.peer?.handshake = nil
+    handshakes[handshake.kind.rawValue].removeAll { $0 === handshake }
+    retired.append(handshake)
+  }
+
+  private func fail(_ handshake: Handshake, _ why: String) {
+    end(handshake)
+    switch handshake.kind {
+    case .client:
+      write(.verbose, "Error accepting a client connection: \(why) (addr=\(handshake.address))")
+    case .acceptedPeer:
+      guard let hidden = handshakeLog.note(at: now.monotonicMicroseconds) else { return }
+      let more = hidden == 0 ? "" : " (and \(hidden) more since the last line)"
+      write(.warning, "no TLS with the node at \(handshake.address): \(why)\(more)")
+    case .dialledPeer:
+      guard let peer = handshake.peer else { return }
+      let id = peer.id
+      close(peer)
+      node.linkRefused(id, "TLS: \(why)", now: now)
+    }
+  }
+
+  /// Gives handshakes up that took too long. All have the same patience, so the oldest ends first.
+  func expireHandshakes() {
+    for kind in Handshake.Kind.allCases {
+      while let oldest = handshakes[kind.rawValue].first,
+        now.monotonicMicroseconds >= oldest.deadline
+      {
+        fail(oldest, "the handshake took too long")
+      }
+    }
+  }
+
+  func endAcceptedHandshakes() {
+    for handshake in handshakes[Handshake.Kind.client.rawValue] { end(handshake) }
+    for handshake in handshakes[Handshake.Kind.acceptedPeer.rawValue] { end(handshake) }
+  }
+
+  // MARK: Clients
+
+  @inline(never)
+  func readEncrypted(_ client: ClientConnection) {
+    guard let tls = client.tls, !client.hasEnded else { return }
+    repeat {
+      switch tls.read(into: readBuffer) {
+      case .bytes(let count):
+        noteRead(count)
+        node.sessionReceived(
+          client.id, UnsafeRawBufferPointer(rebasing: readBuffer[0..<count]), now: now)
+      case .wantsRead: break
+      case .wantsWrite: setWriting(client, true)
+      case .ended:
+        client.reader?.stop()
+        client.hasEnded = true
+        node.sessionHalfClosed(client.id, now: now)
+      case .failed: return close(client)
+      }
+      // An end behind the last bytes shows in no readiness.
+    } while tls.ending != nil && !client.hasEnded
+    if tls.writeWantsRead { flush(client) }
+  }
+
+  @inline(never)
+  func flushEncrypted(_ client: ClientConnection) {
+    guard let tls = client.tls else { return }
+    var isBlocked = false
+    var failed = false
+    node.withOutput(of: client.id) { bytes in
+      guard bytes.count > 0 else { return 0 }
+      switch tls.write(bytes) {
+      case .bytes(let count):
+        isBlocked = count < bytes.count
+        return count
+      case .wantsRead, .wantsWrite: isBlocked = true
+      case .ended, .failed: failed = true
+      }
+      return 0
+    }
+    if failed { return close(client) }
+    if isBlocked, tls.writeWantsRead { client.reader?.start() }
+    setWriting(client, isBlocked && !tls.writeWantsRead || tls.readWantsWrite)
+  }
+
+  func writable(_ client: ClientConnection) {
+    if client.tls?.readWantsWrite ?? false { readEncrypted(client) }
+    flush(client)
+  }
+
+  // MARK: Peers
+
+  @inline(never)
+  func readEncrypted(_ peer: PeerConnection) {
+    guard let tls = peer.tls else { return }
+    repeat {
+      switch tls.read(into: readBuffer) {
+      case .bytes(let count):
+        node.linkReceived(
+          peer.id, UnsafeRawBufferPointer(rebasing: readBuffer[0..<count]), now: now)
+      case .wantsRead: break
+      case .wantsWrite: setWriting(peer, true)
+      case .ended, .failed:
+        let id = peer.id
+        close(peer)
+        return node.linkClosed(id, now: now)
+      }
+    } while tls.ending != nil
+    if tls.writeWantsRead { flush(peer) }
+  }
+
+  @inline(never)
+  func flushEncrypted(_ peer: PeerConnection) {
+    guard let tls = peer.tls else { return }
+    var isBlocked = false
+    var failed = false
+    node.withOutput(of: peer.id) { bytes in
+      guard bytes.count > 0 else { return 0 }
+      switch tls.write(bytes) {
+      case .bytes(let count):
+        isBlocked = count < bytes.count
+        return count
+      case .wantsRead, .wantsWrite: isBlocked = true
+      case .ended, .failed: failed = true
+      }
+      return 0
+    }
+    if failed {
+      let id = peer.id
+      close(peer)
+      return node.linkClosed(id, now: now)
+    }
+    setWriting(peer, isBlocked && !tls.writeWantsRead || tls.readWantsWrite)
+  }
+
+  func writable(_ peer: PeerConnection) {
+    if peer.tls?.readWantsWrite ?? false { readEncrypted(peer) }
+    flush(peer)
+  }
+}
