@@ -65,7 +65,7 @@ extension LoadRun {
       try KeyLoader(port: other.port).verify(count: 100)
       return nil
     } catch {
-      return "no: \(error.description.split(separator: "\n").first ?? "")"
+      return "no: \(error.description.split(whereSeparator: \.isNewline).first?.prefix(120) ?? "")"
     }
   }
 

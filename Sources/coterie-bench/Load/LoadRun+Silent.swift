@@ -19,13 +19,14 @@ extension LoadRun {
       let alone = try Observer.watch(port: node.port, asking: ["GET", "key:1"], seconds: 1)
       var delays = alone
       var cutOff = 0
+      var after = 0
       let peak = try MemoryWatch.during(node) { () throws(BenchError) in
         delays = try Observer.during(port: node.port, asking: ["GET", "key:1"]) {
           () throws(BenchError) in
           cutOff = try beSilent(node, seconds: seconds)
         }
+        after = node.settledMemory(within: 10)
       }
-      let after = node.settledMemory(within: 10)
       return [
         .bound(
           "highest memory", sizeText(peak), bar: "≤ \(sizeText(Self.memoryBar))",

@@ -13,6 +13,7 @@ struct LoadTable {
     """
     \(Machine.description); servers on one core, load on another\
     \(run.options.isQuick ? "; --quick: small sizes, of which the times say little" : "").
+    Both run before other programs, as far as the system allows.
     Three figures with slashes: p50 / p99 / worst of another client's commands, one each ms.
     """
   }
@@ -49,7 +50,9 @@ struct LoadTable {
           "Missed: \(result.scenario.rawValue), \(finding.figure): \(finding.measured)\(note)")
       }
     }
-    lines += run.failures.map { "Could not be run: \($0.split(separator: "\n").first ?? "")" }
+    lines += run.failures.map {
+      "Could not be run: \($0.split(whereSeparator: \.isNewline).first ?? "")"
+    }
     return lines.joined(separator: "\n")
   }
 }
