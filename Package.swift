@@ -58,7 +58,8 @@ let package = Package(
 
     // Programs.
     .executableTarget(name: "coterie-server", dependencies: ["Server"]),
-    .executableTarget(name: "coterie-bench", dependencies: ["Placement", "Primitives"]),
+    .executableTarget(
+      name: "coterie-bench", dependencies: ["CLinux", "Placement", "Primitives"]),
     .executableTarget(
       name: "coterie-sim", dependencies: ["CacheNode", "Primitives", "Simulation"]),
 

@@ -1,7 +1,10 @@
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 // What Swift's Glibc module does not show: variadic functions and GNU extensions.
 
@@ -19,4 +22,20 @@ int accept4(int, struct sockaddr *, socklen_t *, int);
 /// Takes a waiting connection, non-blocking and closed in programs that this one starts.
 static inline int coterie_accept(int listener, struct sockaddr *address, socklen_t *length) {
   return accept4(listener, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+// For coterie-bench, whose load generator holds thousands of connections.
+
+/// Lets the thread, and those that it starts, run on one core only.
+static inline int coterie_pin_to_core(int core) {
+  unsigned long mask[16] = {0};
+  if (core < 0 || core >= (int)sizeof(mask) * 8) return -1;
+  mask[core / (8 * (int)sizeof(long))] = 1UL << (core % (8 * (int)sizeof(long)));
+  return (int)syscall(SYS_sched_setaffinity, 0, sizeof(mask), mask);
+}
+
+/// Tells which connection, by its index, has bytes or an end to offer.
+static inline int coterie_epoll_add(int epoll, int descriptor, unsigned events, unsigned index) {
+  struct epoll_event event = {.events = events, .data = {.u32 = index}};
+  return epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event);
 }

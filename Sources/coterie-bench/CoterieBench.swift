@@ -16,6 +16,10 @@ import Foundation
 ///   HealOptions ── Heal ──┬── Launcher ── HealingCluster ── ServerNode
 ///                    │    ├── PacedClient, KeyLoader ────── RESPConnection
 ///               HealReport└── Rounds
+///
+///   LoadOptions ── LoadRun ──┬── Launcher ── ServerNode
+///                     │      ├── TurnLoad, Observer, Writer … (`Load/`)
+///                LoadTable   └── Finding: a figure and its bar
 /// ```
 @main
 enum CoterieBench {
@@ -24,6 +28,7 @@ enum CoterieBench {
     if words.first == "ring" { return RingReport.print(quick: words.contains("--quick")) }
     do {
       if words.first == "heal" { return try heal(HealOptions(arguments: words.dropFirst())) }
+      if words.first == "load" { return try load(LoadOptions(arguments: words.dropFirst())) }
       let options = try Options(arguments: words)
       if options.wantsHelp {
         print(Options.usage)
@@ -63,6 +68,21 @@ enum CoterieBench {
       return heal.failures.isEmpty
     }
     if !couldRun { exit(1) }
+  }
+
+  /// The same for `load`; ends the program when a bar is missed.
+  private static func load(_ options: LoadOptions) throws(BenchError) {
+    if options.wantsHelp { return print(LoadOptions.usage) }
+    var common = Options()
+    common.serverPath = options.serverPath
+    common.redisPath = options.redisPath
+    let isGood = try withSpawners(common) { servers, load in
+      var run = LoadRun(options: options, servers: servers, load: load)
+      run.run()
+      print(LoadTable(run: run).text)
+      return run.isGood
+    }
+    if !isGood { exit(1) }
   }
 
   /// Lends `body` a spawner on a core for the servers and one on a core for the load.

@@ -3,7 +3,7 @@ import Foundation
 /// Starts the servers, all on one core, and waits till they are ready.
 struct Launcher {
   let spawner: Spawner
-  private var ports = FreePorts()
+  var ports = FreePorts()
 
   private static let startLimit = Duration.seconds(15)
   /// Joining takes a few rounds of gossip, not more.
@@ -69,7 +69,7 @@ struct Launcher {
     return try start(spawner.programs.coterieServer, "coterie", port, arguments)
   }
 
-  private func start(
+  func start(
     _ program: String, _ system: String, _ port: Int, _ arguments: [String]
   ) throws(BenchError) -> ServerNode {
     let name = "\(system)-server-\(port)"
@@ -84,7 +84,7 @@ struct Launcher {
   }
 
   /// Waits for all nodes. If they fail they are stopped, or they would disturb what comes next.
-  private func ready(_ nodes: [ServerNode]) throws(BenchError) -> Deployment {
+  func ready(_ nodes: [ServerNode]) throws(BenchError) -> Deployment {
     let deployment = Deployment(nodes: nodes)
     do throws(BenchError) {
       let startDeadline = Deadline(in: Self.startLimit)

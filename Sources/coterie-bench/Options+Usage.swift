@@ -4,6 +4,7 @@ extension Options {
     usage: coterie-bench compare [options]
            coterie-bench ring [--quick]      balance and movement of the ring, at N=3
            coterie-bench heal [options]      how a node gets back what it lacks; heal --help
+           coterie-bench load [options]      limits under hostile and heavy load; load --help
 
     Measures coterie-server and redis-server side by side, in turns, in one run, and prints
     for every kind of work the processor time each spends on one operation.
