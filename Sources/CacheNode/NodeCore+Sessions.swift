@@ -38,6 +38,8 @@ extension NodeCore {
     }
     session.pointee.queue.removeAll()
     session.pointee.isOpen = false
+    bury(&session.pointee.input)
+    bury(&session.pointee.output.pointee)
     session.pointee.input = ByteBuffer()
     session.pointee.output.pointee = ByteBuffer()
     sessions.free(id.index)
@@ -122,8 +124,10 @@ extension NodeCore {
   private mutating func runKept(_ index: Int) {
     let session = sessions[index]
     guard session.pointee.input.count >= session.pointee.parser.bytesNeeded else { return }
+    table.lender.begin(session.pointee.input)
     let taken = run(index, session.pointee.input.readable)
     session.pointee.input.consume(taken)
+    table.lender.end(&session.pointee.input)
     session.pointee.input.shrink(keeping: Limits.idleBufferBytes)
     setReading(index)
   }
@@ -191,7 +195,7 @@ extension NodeCore {
     while place < count {
       arguments = lookahead.lists + place
       located = lookahead.keys + place
-      if _slowPath(session.pointee.output.pointee.count > Limits.clientOutputBytes) {
+      if _slowPath(session.pointee.output.pointee.totalCount > Limits.clientOutputBytes) {
         session.pointee.flags.insert([.stalled, .choked])
         return forgetLookahead(session, from: place)
       }
@@ -274,7 +278,7 @@ extension NodeCore {
   mutating func outputWritten(_ index: Int) {
     let session = sessions[index]
     guard session.pointee.flags.contains(.choked),
-      session.pointee.output.pointee.count <= Limits.clientOutputBytes / 2
+      session.pointee.output.pointee.totalCount <= Limits.clientOutputBytes / 2
     else { return }
     session.pointee.flags.remove(.choked)
     resumeLater(index)
@@ -287,12 +291,12 @@ extension NodeCore {
       let head = session.pointee.queue.head
       if head.operation < 0 {
         session.pointee.output.pointee.append(
-          session.pointee.queue.staged.pointee.readable.slice(0, head.bytes))
-        session.pointee.queue.staged.pointee.consume(head.bytes)
+          moving: &session.pointee.queue.staged.pointee, head.bytes)
       } else {
         let operation = operations[Int(head.operation)]
         guard operation.pointee.isDone else { break }
-        session.pointee.output.pointee.append(operation.pointee.reply.pointee.readable)
+        session.pointee.output.pointee.append(
+          moving: &operation.pointee.reply.pointee, operation.pointee.reply.pointee.count)
         release(Int(head.operation))
       }
       session.pointee.queue.removeFirst()

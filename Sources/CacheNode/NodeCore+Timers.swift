@@ -17,6 +17,7 @@ extension NodeCore {
     for link in overfullLinks { dropLink(link, "it takes too little of what it is sent") }
     overfullLinks.removeAll(keepingCapacity: true)
     stepEviction()
+    stepBurials()
     resumeSessions()
     runDeadlines()
     if monotonic >= timers.tick {
@@ -53,7 +54,7 @@ extension NodeCore {
   /// A lone node without deadlines wakes for the expiry cycle only.
   var nextDue: UInt64 {
     if !resuming.isEmpty { return monotonic }
-    var due = min(timers.gossip, timers.expiry, evictionDue)
+    var due = min(timers.gossip, timers.expiry, evictionDue, burialDue)
     if !isAlone || !seedLinks.isEmpty || links.count > 0 { due = min(due, timers.tick) }
     if clusterState != .removed { due = min(due, swim.nextDue) }
     return min(due, deadlines.nextDue, hedges.nextDue)

@@ -320,6 +320,8 @@ struct Timers {
   var reap: UInt64 = 0
   var expirySlot = 0
   var reapSlot = 0
+  /// When the next slice of what is dead is given back.
+  var burial: UInt64 = 0
 }
 
 /// Operations a second over the last 16 samples, as in Redis's INFO.

@@ -326,16 +326,10 @@ package final class Server {
 
   private func flush(_ client: ClientConnection) {
     var failed = false
-    var isBlocked = false
-    node.withOutput(of: client.id) { bytes in
-      guard bytes.count > 0 else { return 0 }
+    let isBlocked = node.withOutput(of: client.id) { bytes in
       switch client.socket.write(bytes) {
-      case .bytes(let count):
-        isBlocked = count < bytes.count
-        return count
-      case .wouldBlock:
-        isBlocked = true
-        return 0
+      case .bytes(let count): return count
+      case .wouldBlock: return 0
       case .ended:
         failed = true
         return 0
@@ -372,16 +366,10 @@ package final class Server {
   private func flush(_ peer: PeerConnection) {
     guard peer.isConnected else { return }
     var failed = false
-    var isBlocked = false
-    node.withOutput(of: peer.id) { bytes in
-      guard bytes.count > 0 else { return 0 }
+    let isBlocked = node.withOutput(of: peer.id) { bytes in
       switch peer.socket.write(bytes) {
-      case .bytes(let count):
-        isBlocked = count < bytes.count
-        return count
-      case .wouldBlock:
-        isBlocked = true
-        return 0
+      case .bytes(let count): return count
+      case .wouldBlock: return 0
       case .ended:
         failed = true
         return 0
