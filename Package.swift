@@ -11,7 +11,8 @@ let package = Package(
   ],
   targets: [
     // Words: values.
-    .target(name: "Primitives"),
+    .systemLibrary(name: "CMemory"),
+    .target(name: "Primitives", dependencies: ["CMemory"]),
     .target(name: "RESP", dependencies: ["Primitives"]),
     .target(name: "Objects", dependencies: ["Primitives"]),
     .target(name: "PeerProtocol", dependencies: ["Primitives", "Objects"]),

@@ -188,7 +188,7 @@ extension Evaluator {
     if end < 0 { end = max(0, size &+ end) }
     end = min(end, size - 1)
     guard start <= end, size > 0 else { return reply.pointee.appendBulk([]) }
-    reply.pointee.appendBulk(live.bytes.slice(start, end - start + 1))
+    bigBulk(live.bytes.slice(start, end - start + 1), live.blob)
   }
 
   // MARK: Numbers

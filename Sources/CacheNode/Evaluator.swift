@@ -58,11 +58,7 @@ struct Evaluator {
   func run(_ handler: Handler, _ object: ObjectView?, _ live: LiveValue?) -> Mutation {
     switch handler {
     case .get:
-      if let live {
-        reply.pointee.appendBulk(live.bytes)
-      } else {
-        reply.pointee.appendNull(resp: resp)
-      }
+      value(live)
       return .none
     case .set: return wordCount == 3 ? plainSet() : set(live)
     default: return runOther(handler, object, live)
@@ -113,11 +109,23 @@ struct Evaluator {
   func integer(_ value: Int) { reply.pointee.appendInteger(value) }
   func error(_ text: String) { reply.pointee.appendError(text) }
 
+  @inline(__always)
   func value(_ live: LiveValue?) {
     if let live {
+      if _slowPath(live.blob != nil) { return bigBulk(live.bytes, live.blob) }
       reply.pointee.appendBulk(live.bytes)
     } else {
       reply.pointee.appendNull(resp: resp)
+    }
+  }
+
+  /// A bulk string of a big value, or of a part of it that may be small.
+  @inline(never)
+  func bigBulk(_ bytes: UnsafeRawBufferPointer, _ blob: Blob?) {
+    if let blob, bytes.count >= Limits.bigValueBytes {
+      reply.pointee.appendBulk(bytes, in: blob)
+    } else {
+      reply.pointee.appendBulk(bytes)
     }
   }
 

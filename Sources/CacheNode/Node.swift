@@ -150,21 +150,42 @@ package final class Node {
     for id in list { core.links[id.index].pointee.isDirty = false }
   }
 
-  /// Shows the bytes that wait for a client; `write` says how many it took.
-  package func withOutput(of id: SessionID, _ write: (UnsafeRawBufferPointer) -> Int) {
+  /// Shows the bytes that wait for a client, run by run; `write` says how many it took, and is not
+  /// shown more than `bytesWrittenAtOnce`. True when more wait.
+  @discardableResult
+  package func withOutput(of id: SessionID, _ write: (UnsafeRawBufferPointer) -> Int) -> Bool {
     let session = core.sessions[id.index]
-    guard session.pointee.generation == id.generation, session.pointee.isOpen else { return }
-    session.pointee.output.pointee.consume(write(session.pointee.output.pointee.readable))
+    guard session.pointee.generation == id.generation, session.pointee.isOpen else { return false }
+    let waits = Node.show(session.pointee.output, write)
     session.pointee.output.pointee.shrink(keeping: Limits.idleBufferBytes)
     if _slowPath(session.pointee.counted > Limits.largeBufferBytes) { core.recount(id.index) }
     if _slowPath(session.pointee.flags.contains(.choked)) { core.outputWritten(id.index) }
+    return waits
   }
 
-  package func withOutput(of id: LinkID, _ write: (UnsafeRawBufferPointer) -> Int) {
+  @discardableResult
+  package func withOutput(of id: LinkID, _ write: (UnsafeRawBufferPointer) -> Int) -> Bool {
     let link = core.links[id.index]
-    guard link.pointee.generation == id.generation, link.pointee.isOpen else { return }
-    link.pointee.output.pointee.consume(write(link.pointee.output.pointee.readable))
+    guard link.pointee.generation == id.generation, link.pointee.isOpen else { return false }
+    let waits = Node.show(link.pointee.output, write)
     link.pointee.output.pointee.shrink(keeping: Limits.idleBufferBytes << 4)
+    return waits
+  }
+
+  @inline(__always)
+  private static func show(
+    _ output: UnsafeMutablePointer<ByteBuffer>, _ write: (UnsafeRawBufferPointer) -> Int
+  ) -> Bool {
+    var left = Limits.bytesWrittenAtOnce
+    while left > 0, !output.pointee.isEmpty {
+      let run = output.pointee.nextRun
+      let shown = run.slice(0, min(run.count, left))
+      let taken = write(shown)
+      output.pointee.consumeRun(taken)
+      left -= taken
+      if taken < shown.count { return true }
+    }
+    return !output.pointee.isEmpty
   }
 
   /// The level that is logged.

@@ -194,6 +194,7 @@ extension NodeCore {
     session.pointee.queue.removeAll()
     // It may never read what waits for it.
     session.pointee.flags.remove([.stalled, .closeAsked])
+    bury(&session.pointee.output.pointee)
     session.pointee.output.pointee = ByteBuffer()
     closeAfterReplies(index)
   }

@@ -101,7 +101,11 @@ extension NodeCore {
           database: database, slot: slotHasher.slot(of: key).index, hash: table.hash(key), key: key)
         countHit(object)
         if let live = object?.live(at: wall) {
-          reply.pointee.appendBulk(live.bytes)
+          if let blob = live.blob {
+            reply.pointee.appendBulk(live.bytes, in: blob)
+          } else {
+            reply.pointee.appendBulk(live.bytes)
+          }
         } else {
           reply.pointee.appendNull(resp: resp)
         }
@@ -182,7 +186,7 @@ extension NodeCore {
     case .here where !needsOperation(call):
       replyScratch.pointee.removeAll()
       runHere(call, childArguments, replyScratch)
-      partArrived(parent, position, replyScratch.pointee.bytes)
+      partArrived(parent, position, replyScratch.pointee.flattened)
     case let route:
       guard
         let child = takeOperation(

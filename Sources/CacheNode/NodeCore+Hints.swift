@@ -72,8 +72,9 @@ extension NodeCore {
   mutating func keepHint(
     for home: Int, of operation: UnsafeMutablePointer<Operation>
   ) -> Bool {
-    keepHint(
-      for: home, operation.pointee.database, operation.pointee.key, operation.pointee.object)
+    guard home != 0, let object = operation.pointee.keptObject else { return false }
+    return keepHint(
+      target: peers[home].pointee.id, operation.pointee.database, operation.pointee.key, object)
   }
 
   private mutating func keepHint(
@@ -157,7 +158,8 @@ extension NodeCore {
     output.pointee.appendHint(
       rank == nil ? RequestID(rawValue: 0) : operation.pointee.requestID,
       home: peers[home].pointee.id, database: operation.pointee.database,
-      key: operation.pointee.key, encoded: operation.pointee.object, wantsAnswer: rank != nil)
+      key: operation.pointee.key, encoded: operation.pointee.object,
+      blob: operation.pointee.blob, wantsAnswer: rank != nil)
   }
 
   // MARK: Looking and writing as a stand-in
@@ -218,9 +220,11 @@ extension NodeCore {
     let version = write(&self)
     writer = usual
     operation.pointee.request.truncate(to: operation.pointee.keyLength)
-    if version != nil {
-      table.object(database: call.database, slot: call.slot, hash: call.hash, key: key)?
-        .encode(to: &operation.pointee.request)
+    if version != nil,
+      let object = table.object(
+        database: call.database, slot: call.slot, hash: call.hash, key: key)
+    {
+      operation.pointee.keep(object)
     }
     if wasThere {
       mayHoldLeftovers = true

@@ -85,7 +85,7 @@ extension NodeCore {
   }
 
   private func memorySection() -> [String] {
-    let used = countedBytes
+    let used = countedBytes + table.blobs.pointee.buriedBytes
     let peak = max(peakBytes, used)
     let resident = configuration.processFigures().residentBytes
     let ratio = used == 0 ? 100 : resident * 100 / used
@@ -101,6 +101,7 @@ extension NodeCore {
       "mem_fragmentation_ratio:\(ratio / 100).\(ratio % 100 / 10)\(ratio % 10)",
       "mem_clients_normal:\(clients.counted)", "mem_hints:\(hints.bytes)",
       "mem_hash_trees:\(table.treeBytes)", "mem_table_index:\(table.tableBytes)",
+      "lazyfree_pending_objects:\(table.blobs.pointee.buriedCount + table.flushedCount)",
       "mem_slack:\(table.slackBytes)", "refused_for_memory:\(statistics.refusedForMemory)",
     ]
   }
@@ -130,6 +131,7 @@ extension NodeCore {
       "total_net_input_bytes:\(statistics.inputBytes)",
       "total_net_output_bytes:\(statistics.outputBytes)",
       "rejected_connections:\(statistics.rejectedConnections)", "sync_full:0",
+      "lazyfreed_objects:\(table.blobs.pointee.freedCount + table.freedCount)",
       "expired_keys:\(statistics.expired)", "evicted_keys:\(statistics.evicted)",
       "keyspace_hits:\(statistics.hits)", "keyspace_misses:\(statistics.misses)",
       "pubsub_channels:0", "pubsub_patterns:0", "latest_fork_usec:0", "total_forks:0",

@@ -25,7 +25,7 @@ extension NodeCore {
       if link.pointee.isOutgoing { link.pointee.health.sent(at: monotonic) }
       dirtyLinks.append(id)
     }
-    if _slowPath(link.pointee.output.pointee.count > Limits.peerOutputBytes) {
+    if _slowPath(link.pointee.output.pointee.totalCount > Limits.peerOutputBytes) {
       overfullLinks.append(id)
       return nil
     }
@@ -106,6 +106,8 @@ extension NodeCore {
     guard let link = link(id) else { return }
     let pause = pauseBeforeRedial(link, id)
     link.pointee.isOpen = false
+    bury(&link.pointee.input)
+    bury(&link.pointee.output.pointee)
     link.pointee.input = ByteBuffer()
     link.pointee.output.pointee = ByteBuffer()
     links.free(id.index)
@@ -159,9 +161,11 @@ extension NodeCore {
     // A frame may close its own link, and with it this buffer: it is taken out while it is read.
     var input = ByteBuffer()
     swap(&input, &link.pointee.input)
+    table.lender.begin(input)
     let taken = runFrames(id, input.readable)
-    guard let link = self.link(id) else { return }
     input.consume(taken)
+    table.lender.end(&input)
+    guard let link = self.link(id) else { return bury(&input) }
     input.shrink(keeping: Limits.idleBufferBytes << 4)
     swap(&input, &link.pointee.input)
   }
@@ -371,7 +375,7 @@ extension NodeCore {
     guard needsOperation(call) else {
       replyScratch.pointee.removeAll()
       runHere(call, arguments, replyScratch, echoTo: id)
-      linkOutput(id)?.pointee.appendReply(request, replyScratch.pointee.readable)
+      linkOutput(id)?.pointee.appendReply(request, moving: &replyScratch.pointee)
       replyScratch.pointee.shrink(keeping: Limits.idleBufferBytes)
       return
     }

@@ -279,6 +279,7 @@ extension NodeCore {
   mutating func applyBarrier(_ database: Int) {
     let barrier = settings.barriers[database]
     hints.flush(database: database, upTo: barrier)
+    if table.flush(database: database, upTo: barrier) { return }
     var sets: [[UInt8]] = []
     for slot in 0..<Slot.count where table.totalCount(database: database, slot: slot) > 0 {
       table.sweep(database: database, slot: slot) { walked in

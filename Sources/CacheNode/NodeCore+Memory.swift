@@ -78,8 +78,12 @@ extension NodeCore {
 
   /// Evicts until there is room. False when there is none to be had now: the write is refused.
   mutating func makeRoom() -> Bool {
+    // What was flushed goes before anything that is alive.
+    if table.hasFlushed { table.freeFlushed(Limits.recordsFreedAtOnce) }
+    guard isOverLimit else { return true }
     evict(atMost: Limits.evictionsAtOnce)
     guard isOverLimit else { return true }
+    if table.hasFlushed { return true }
     guard memory.order != nil, canEvict else { return false }
     // The loop goes on evicting; who writes faster than that has to wait.
     return countedBytes - memory.limit < memory.limit / 16 + Limits.memoryOvershoot
@@ -96,7 +100,7 @@ extension NodeCore {
   }
 
   private mutating func evict(atMost most: Int) {
-    guard let order = memory.order else { return }
+    guard let order = memory.order, !table.hasFlushed else { return }
     var left = most
     // A command that has read a key and will write it must find it as it was.
     let locks = locks
@@ -151,7 +155,7 @@ extension NodeCore {
   /// Ten times a second: buffers are summed up, and sparse memory is put together.
   mutating func stepMemory() {
     sumBuffers()
-    peakBytes = max(peakBytes, countedBytes)
+    peakBytes = max(peakBytes, countedBytes + table.blobs.pointee.buriedBytes)
     let slack = table.slackBytes
     guard slack > max(Limits.slackBytes, table.usedBytes / 8),
       slack > memory.restingSlack + memory.restingSlack / 8
@@ -192,7 +196,7 @@ extension NodeCore {
   func memoryStatistics() -> [(name: String, value: String)] {
     let keys = (0..<table.databases).reduce(0) { $0 + table.liveCount(database: $1) }
     let tombstones = (0..<table.databases).reduce(0) { $0 + table.tombstoneCount(database: $1) }
-    let counted = countedBytes
+    let counted = countedBytes + table.blobs.pointee.buriedBytes
     let dataset = table.recordBytes
     return [
       ("peak.allocated", "\(max(peakBytes, counted))"), ("total.allocated", "\(counted)"),

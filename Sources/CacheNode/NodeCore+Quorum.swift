@@ -64,6 +64,9 @@ extension NodeCore {
     operation.pointee.isTaken = false
     if !foreign.isEmpty { foreign[index] = nil }
     operation.pointee.gather = nil
+    operation.pointee.releaseBlob()
+    bury(&operation.pointee.request)
+    bury(&operation.pointee.reply.pointee)
     operation.pointee.request.shrink(keeping: Limits.idleBufferBytes)
     operation.pointee.reply.pointee.removeAll()
     operation.pointee.reply.pointee.shrink(keeping: Limits.idleBufferBytes)
@@ -294,7 +297,7 @@ extension NodeCore {
   }
 
   private func noteLarge(_ operation: UnsafeMutablePointer<Operation>) {
-    guard operation.pointee.reply.pointee.count > Limits.largeReplyBytes,
+    guard operation.pointee.reply.pointee.totalCount > Limits.largeReplyBytes,
       case .session(let id) = operation.pointee.origin, let session = session(id)
     else { return }
     operation.pointee.isLarge = true
@@ -455,11 +458,11 @@ extension NodeCore {
       }
       return
     }
+    // The own copy has taken the answer in, and may be later: a write of this client that was under
+    // way when the read began has got a later stamp since. And a big value of the table is not copied.
     let own = table.object(
       database: call.database, slot: call.slot, hash: call.hash, key: operation.pointee.key)
-    // The own copy has taken the answer in, and may be later: a write of this client that was under
-    // way when the read began has got a later stamp since.
-    if let own, incoming.isSiblings || own.version > incoming.version { shown = own }
+    if let own, incoming.isSiblings || own.version >= incoming.version { shown = own }
     _ = evaluator(savedArguments, operation.pointee.reply, call).run(call.handler, shown)
   }
 
@@ -568,12 +571,13 @@ extension NodeCore {
     if _slowPath(!isTracked(operation.pointee.slot)) { mayHoldLeftovers = true }
     // The object stays with the operation: it may have to go out once more, and by then another
     // node's write may lie in the table.
-    operation.pointee.request.truncate(to: operation.pointee.keyLength)
     if let object = table.object(
       database: operation.pointee.database, slot: operation.pointee.slot,
       hash: operation.pointee.hash, key: operation.pointee.key)
     {
-      object.encode(to: &operation.pointee.request)
+      operation.pointee.keep(object)
+    } else {
+      operation.pointee.request.truncate(to: operation.pointee.keyLength)
     }
     sendSpread(index)
   }
@@ -606,7 +610,7 @@ extension NodeCore {
         operation.pointee.quorum.ask(rank)
         output.pointee.appendWrite(
           operation.pointee.requestID, database: operation.pointee.database,
-          key: operation.pointee.key, encoded: object)
+          key: operation.pointee.key, encoded: object, blob: operation.pointee.blob)
       }
     }
     let own = operation.pointee.rank(of: 0)
@@ -639,7 +643,7 @@ extension NodeCore {
   /// Not when this node has written the key again since: then that write is the later one.
   private mutating func restamp(_ operation: UnsafeMutablePointer<Operation>) -> Bool {
     guard !operation.pointee.isDone, operation.pointee.restamps < Operation.mostRestamps,
-      let saved = ObjectView.decode(operation.pointee.object), !saved.isSiblings
+      let saved = operation.pointee.keptObject, !saved.isSiblings
     else { return false }
     let held = table.object(
       database: operation.pointee.database, slot: operation.pointee.slot,
@@ -653,11 +657,12 @@ extension NodeCore {
     operation.pointee.version = nextVersion()
     var object = saved
     object.version = operation.pointee.version
+    // The kept value lies where the object with the later stamp goes.
     scratch.pointee.removeAll()
-    object.encode(to: &scratch.pointee)
-    operation.pointee.request.truncate(to: operation.pointee.keyLength)
-    operation.pointee.request.append(scratch.pointee.readable)
-    guard let fresh = ObjectView.decode(operation.pointee.object) else { return false }
+    if object.blob == nil { scratch.pointee.append(object.value) }
+    if object.blob == nil { object.value = scratch.pointee.readable }
+    operation.pointee.keep(object)
+    guard let fresh = operation.pointee.keptObject else { return false }
     if isTracked(operation.pointee.slot) {
       _ = merge(
         database: operation.pointee.database, slot: operation.pointee.slot,
@@ -803,11 +808,11 @@ extension NodeCore {
       if head == Int32(index) { drainQueue(id.index) }
     case .link(let link, let request):
       if let output = linkOutput(link) {
-        output.pointee.appendReply(request, operation.pointee.reply.pointee.readable)
+        output.pointee.appendReply(request, moving: &operation.pointee.reply.pointee)
       }
       release(index)
     case .parent(let parent, let generation, let position):
-      let bytes = operation.pointee.reply.pointee.bytes
+      let bytes = operation.pointee.reply.pointee.flattened
       release(index)
       if operations[parent].pointee.generation == generation {
         partArrived(parent, position, bytes)
@@ -888,7 +893,8 @@ extension NodeCore {
       return
     }
     // A large value takes its time: 16 bytes a microsecond beside the usual wait.
-    let grace = UInt64(operation.pointee.request.count / 16)
+    let size = operation.pointee.request.count + (operation.pointee.blob?.count ?? 0)
+    let grace = UInt64(size / 16)
     if operation.pointee.kind == .write, grace > 50_000,
       monotonic < operation.pointee.deadline + grace
     {
@@ -960,17 +966,18 @@ extension NodeCore {
     operation.pointee.target = peer
     guard let output = peerOutput(peer) else { return fail(index) }
     scratch.pointee.removeAll()
-    NodeCore.appendRequest(words, to: &scratch.pointee)
+    scratch.pointee.appendArrayHeader(words.pointee.count)
+    for index in 0..<words.pointee.count { appendWord(words.pointee[index]) }
     output.pointee.appendForward(
       operation.pointee.requestID, database: call.database, resp: call.resp,
-      request: scratch.pointee.readable)
+      moving: &scratch.pointee)
   }
 
   mutating func answeredForward(
     _ operation: UnsafeMutablePointer<Operation>, _ reply: UnsafeRawBufferPointer
   ) {
     guard operation.pointee.kind == .forward, !operation.pointee.isDone else { return }
-    operation.pointee.reply.pointee.append(reply)
+    appendKept(reply, to: operation.pointee.reply)
     deliver(operation.pointee.index)
   }
 }

@@ -39,6 +39,8 @@ extension NodeCore {
     }
     session.pointee.queue.removeAll()
     session.pointee.isOpen = false
+    bury(&session.pointee.input)
+    bury(&session.pointee.output.pointee)
     session.pointee.input = ByteBuffer()
     session.pointee.output.pointee = ByteBuffer()
     clients.counted -= session.pointee.counted
@@ -109,6 +111,7 @@ extension NodeCore {
       ? Limits.unauthenticatedQueryBytes : clients.queryBytes
     if _slowPath(session.pointee.input.count > most) {
       log(.warning, "closing client id=\(session.pointee.id): client-query-buffer-limit")
+      bury(&session.pointee.input)
       session.pointee.input = ByteBuffer()
       kill(index)
     }
@@ -124,8 +127,10 @@ extension NodeCore {
     let needed = session.pointee.parser.bytesNeeded
     guard count >= needed else { return }
     let slice = min(count, needed + Limits.keptBytesAtOnce)
+    table.lender.begin(session.pointee.input)
     let taken = run(index, session.pointee.input.readable.slice(0, slice))
     session.pointee.input.consume(taken)
+    table.lender.end(&session.pointee.input)
     session.pointee.input.shrink(keeping: Limits.idleBufferBytes)
     if taken > 0 { session.pointee.requestSince = session.pointee.input.isEmpty ? 0 : monotonic }
     if session.pointee.counted > Limits.largeBufferBytes { recount(index) }
@@ -201,7 +206,7 @@ extension NodeCore {
     while place < count {
       arguments = lookahead.lists + place
       located = lookahead.keys + place
-      if _slowPath(session.pointee.output.pointee.count > Limits.clientOutputBytes) {
+      if _slowPath(session.pointee.output.pointee.totalCount > Limits.clientOutputBytes) {
         session.pointee.flags.insert([.stalled, .choked])
         return forgetLookahead(session, from: place)
       }
@@ -287,7 +292,7 @@ extension NodeCore {
   mutating func outputWritten(_ index: Int) {
     let session = sessions[index]
     guard session.pointee.flags.contains(.choked),
-      session.pointee.output.pointee.count <= Limits.clientOutputBytes / 2
+      session.pointee.output.pointee.totalCount <= Limits.clientOutputBytes / 2
     else { return }
     session.pointee.flags.remove(.choked)
     resumeLater(index)
@@ -300,12 +305,12 @@ extension NodeCore {
       let head = session.pointee.queue.head
       if head.operation < 0 {
         session.pointee.output.pointee.append(
-          session.pointee.queue.staged.pointee.readable.slice(0, head.bytes))
-        session.pointee.queue.staged.pointee.consume(head.bytes)
+          moving: &session.pointee.queue.staged.pointee, head.bytes)
       } else {
         let operation = operations[Int(head.operation)]
         guard operation.pointee.isDone else { break }
-        session.pointee.output.pointee.append(operation.pointee.reply.pointee.readable)
+        session.pointee.output.pointee.append(
+          moving: &operation.pointee.reply.pointee, operation.pointee.reply.pointee.count)
         release(Int(head.operation))
       }
       session.pointee.queue.removeFirst()

@@ -13,6 +13,7 @@ extension NodeCore {
     overfullLinks.removeAll(keepingCapacity: true)
     stepEviction()
     if _slowPath(clients.counted > clients.memory) { evictClients() }
+    stepBurials()
     resumeSessions()
     runDeadlines()
     if monotonic >= timers.tick {
@@ -50,7 +51,8 @@ extension NodeCore {
   /// A lone node without deadlines wakes for the expiry cycle only.
   var nextDue: UInt64 {
     if !resuming.isEmpty { return monotonic }
-    var due = min(timers.gossip, timers.upkeep, timers.expiry, timers.reap, evictionDue)
+    var due = min(
+      timers.gossip, timers.upkeep, timers.expiry, timers.reap, evictionDue, burialDue)
     if !isAlone || !seedLinks.isEmpty || links.count > 0 { due = min(due, timers.tick) }
     if clusterState != .removed { due = min(due, swim.nextDue) }
     return min(due, deadlines.nextDue, hedges.nextDue)

@@ -31,13 +31,15 @@ extension NodeCore {
     case .none:
       return nil
     case .put(let bytes, let deadline):
+      table.offer(bytes)
+      defer { table.endOffer() }
       guard
         let place = table.write(
           database: call.database, slot: call.slot, hash: call.hash, key: key, version: version,
           deadline: deadline, flags: .none, valueLength: bytes.count,
           tree: policies[call.policy].tree)
       else { return nil }
-      if bytes.count > 0 {
+      if bytes.count > 0, UnsafeRawPointer(place) != bytes.baseAddress {
         place.copyMemory(from: bytes.baseAddress.unsafelyUnwrapped, byteCount: bytes.count)
       }
     default:
@@ -76,16 +78,24 @@ extension NodeCore {
     _ call: KeyCall, _ key: UnsafeRawBufferPointer, _ version: Version, _ deadline: UInt64,
     size: Int, keeping: Int, _ bytes: UnsafeRawBufferPointer, at offset: Int
   ) -> Version? {
+    // A big value that a client is being sent is not written over: it gets a copy.
+    table.mustOwnNext = offset < keeping && bytes.count > 0
+    if offset == 0, size == bytes.count { table.offer(bytes) }
+    defer {
+      table.mustOwnNext = false
+      table.endOffer()
+    }
     guard
       let place = table.write(
         database: call.database, slot: call.slot, hash: call.hash, key: key, version: version,
         deadline: deadline, flags: .none, valueLength: size, keeping: keeping,
         tree: policies[call.policy].tree)
     else { return nil }
-    if offset > keeping {
+    // The pages of a big value are zeros already, and most of them are never touched.
+    if offset > keeping, size < Limits.bigValueBytes {
       (place + keeping).initializeMemory(as: UInt8.self, repeating: 0, count: offset - keeping)
     }
-    if let base = bytes.baseAddress {
+    if let base = bytes.baseAddress, UnsafeRawPointer(place + offset) != base {
       (place + offset).copyMemory(from: base, byteCount: bytes.count)
     }
     return version
@@ -348,9 +358,11 @@ extension NodeCore {
       return mergeSabotaged(database, slot, hash, key, incoming)
     }
     var resolved = false
+    table.offer(incoming.value)
     let outcome = table.merge(
       database: database, slot: slot, hash: hash, key: key, incoming: incoming,
       tree: policies[keyspaceMap.index(for: key)].tree, resolved: &resolved)
+    table.endOffer()
     if resolved { noteResolved() }
     if case .superseded = outcome { statistics.discarded += 1 }
     return outcome

@@ -332,6 +332,8 @@ struct Timers {
   var reap: UInt64 = 0
   var expiryAt = SlotWalk()
   var reapAt = SlotWalk()
+  /// When the next slice of what is dead is given back.
+  var burial: UInt64 = 0
 }
 
 /// Where a walk over all slots of all databases goes on.

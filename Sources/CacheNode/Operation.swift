@@ -93,6 +93,8 @@ struct Operation: ~Copyable {
   /// The command in RESP, or the key alone for a read and a blind write.
   var request = ByteBuffer()
   var keyLength = 0
+  /// The value of a big object that is sent: `request` has only its head then.
+  private(set) var blob: Blob?
   let reply = UnsafeMutablePointer<ByteBuffer>.allocate(capacity: 1)
   var gather: Gather?
   /// Waits behind another's lock; it starts anew when its turn comes.
@@ -108,6 +110,7 @@ struct Operation: ~Copyable {
   }
 
   deinit {
+    blob?.release()
     reply.deinitialize(count: 1)
     reply.deallocate()
   }
@@ -118,7 +121,36 @@ struct Operation: ~Copyable {
 
   var key: UnsafeRawBufferPointer { request.readable.slice(0, keyLength) }
 
-  /// Of a write: the encoded object, behind the key.
+  /// Keeps the object of a write behind the key. A big value is referred to, not copied.
+  mutating func keep(_ object: ObjectView) {
+    request.truncate(to: keyLength)
+    if let big = object.blob, !object.isSiblings {
+      big.retain()
+      releaseBlob()
+      blob = big
+      object.encodeHead(to: &request)
+    } else {
+      releaseBlob()
+      object.encode(to: &request)
+    }
+  }
+
+  mutating func releaseBlob() {
+    blob?.release()
+    blob = nil
+  }
+
+  /// The object that was kept.
+  var keptObject: ObjectView? {
+    guard var kept = ObjectView.decode(object) else { return nil }
+    if let blob {
+      kept.value = blob.bytes
+      kept.blob = blob
+    }
+    return kept
+  }
+
+  /// Of a write: the encoded object, behind the key; without its value when there is a blob.
   var object: UnsafeRawBufferPointer {
     request.readable.slice(keyLength, request.count - keyLength)
   }
@@ -148,6 +180,7 @@ struct Operation: ~Copyable {
     holdsLock = false
     hasWritten = false
     request.removeAll()
+    releaseBlob()
     reply.pointee.removeAll()
     keyLength = 0
     gather = nil

@@ -45,15 +45,19 @@ package struct ObjectView {
   package var deadline: UInt64
   package var flags: ObjectFlags
   package var value: UnsafeRawBufferPointer
+  /// Where a big value of the table lies, for who sends it without copying.
+  package var blob: Blob?
 
   @inlinable @inline(__always)
   package init(
-    version: Version, deadline: UInt64, flags: ObjectFlags, value: UnsafeRawBufferPointer
+    version: Version, deadline: UInt64, flags: ObjectFlags, value: UnsafeRawBufferPointer,
+    blob: Blob? = nil
   ) {
     self.version = version
     self.deadline = deadline
     self.flags = flags
     self.value = value
+    self.blob = blob
   }
 
   @inlinable @inline(__always) package var isTombstone: Bool { flags.contains(.tombstone) }
@@ -64,7 +68,7 @@ package struct ObjectView {
   package func live(at now: UInt64) -> LiveValue? {
     if _slowPath(isSiblings) { return SiblingSet.highestLive(in: value, at: now) }
     if isTombstone || (deadline != 0 && deadline <= now) { return nil }
-    return LiveValue(bytes: value, deadline: deadline)
+    return LiveValue(bytes: value, deadline: deadline, blob: blob)
   }
 }
 
@@ -72,11 +76,14 @@ package struct ObjectView {
 package struct LiveValue {
   package var bytes: UnsafeRawBufferPointer
   package var deadline: UInt64
+  /// Where a big value of the table lies.
+  package var blob: Blob?
 
   @inlinable @inline(__always)
-  package init(bytes: UnsafeRawBufferPointer, deadline: UInt64) {
+  package init(bytes: UnsafeRawBufferPointer, deadline: UInt64, blob: Blob? = nil) {
     self.bytes = bytes
     self.deadline = deadline
+    self.blob = blob
   }
 }
 
@@ -105,6 +112,21 @@ extension ObjectView {
       (place + at).copyMemory(from: base, byteCount: value.count)
     }
     buffer.advance(size)
+  }
+
+  /// As `encode`, but a big value of the table is attached instead of copied: for outputs.
+  @inlinable @inline(__always)
+  package func encode(attachingTo buffer: inout ByteBuffer) {
+    guard _slowPath(blob != nil) else { return encode(to: &buffer) }
+    encodeHead(to: &buffer)
+    buffer.append(value, in: blob)
+  }
+
+  /// Everything in front of the value.
+  package func encodeHead(to buffer: inout ByteBuffer) {
+    var head = self
+    head.value = UnsafeRawBufferPointer(start: nil, count: 0)
+    head.encode(to: &buffer)
   }
 
   /// Bytes that `encode` appends.

@@ -48,29 +48,31 @@ extension ByteBuffer {
     append(wantsAnswer ? 1 : 0)
     append(littleEndian: UInt32(truncatingIfNeeded: key.count))
     append(key)
-    object.encode(to: &self)
+    object.encode(attachingTo: &self)
   }
 
-  /// A write whose object is encoded already; it wants an answer.
+  /// A write whose object is encoded already, but for a value in a blob; it wants an answer.
   @inline(__always)
   package mutating func appendWrite(
-    _ id: RequestID, database: Int, key: UnsafeRawBufferPointer, encoded: UnsafeRawBufferPointer
+    _ id: RequestID, database: Int, key: UnsafeRawBufferPointer, encoded: UnsafeRawBufferPointer,
+    blob: Blob? = nil
   ) {
-    head(.write, 10 &+ key.count &+ encoded.count)
+    head(.write, 10 &+ key.count &+ encoded.count &+ (blob?.count ?? 0))
     append(littleEndian: id.rawValue)
     append(UInt8(truncatingIfNeeded: database))
     append(1)
     append(littleEndian: UInt32(truncatingIfNeeded: key.count))
     append(key)
     append(encoded)
+    if let blob { append(blob.bytes, in: blob) }
   }
 
   /// A write for an absent owner.
   package mutating func appendHint(
     _ id: RequestID, home: UInt64, database: Int, key: UnsafeRawBufferPointer,
-    encoded: UnsafeRawBufferPointer, wantsAnswer: Bool
+    encoded: UnsafeRawBufferPointer, blob: Blob? = nil, wantsAnswer: Bool
   ) {
-    head(.hint, 18 &+ key.count &+ encoded.count)
+    head(.hint, 18 &+ key.count &+ encoded.count &+ (blob?.count ?? 0))
     append(littleEndian: id.rawValue)
     append(littleEndian: home)
     append(UInt8(truncatingIfNeeded: database))
@@ -78,6 +80,7 @@ extension ByteBuffer {
     append(littleEndian: UInt32(truncatingIfNeeded: key.count))
     append(key)
     append(encoded)
+    if let blob { append(blob.bytes, in: blob) }
   }
 
   @inline(__always)
@@ -116,23 +119,44 @@ extension ByteBuffer {
   package mutating func appendObject(_ id: RequestID, _ object: ObjectView) {
     head(.object, 4 + object.encodedSize)
     append(littleEndian: id.rawValue)
-    object.encode(to: &self)
+    object.encode(attachingTo: &self)
   }
 
   package mutating func appendForward(
     _ id: RequestID, database: Int, resp: UInt8, request: UnsafeRawBufferPointer
   ) {
-    head(.forward, 6 + request.count)
+    forwardHead(id, database, resp, request.count)
+    append(request)
+  }
+
+  /// A command with what is attached to it, which leaves `request` empty.
+  package mutating func appendForward(
+    _ id: RequestID, database: Int, resp: UInt8, moving request: inout ByteBuffer
+  ) {
+    forwardHead(id, database, resp, request.totalCount)
+    append(moving: &request, request.count)
+  }
+
+  private mutating func forwardHead(
+    _ id: RequestID, _ database: Int, _ resp: UInt8, _ requestBytes: Int
+  ) {
+    head(.forward, 6 + requestBytes)
     append(littleEndian: id.rawValue)
     append(UInt8(truncatingIfNeeded: database))
     append(resp)
-    append(request)
   }
 
   package mutating func appendReply(_ id: RequestID, _ reply: UnsafeRawBufferPointer) {
     head(.reply, 4 + reply.count)
     append(littleEndian: id.rawValue)
     append(reply)
+  }
+
+  /// A reply with what is attached to it, which leaves `reply` empty.
+  package mutating func appendReply(_ id: RequestID, moving reply: inout ByteBuffer) {
+    head(.reply, 4 + reply.totalCount)
+    append(littleEndian: id.rawValue)
+    append(moving: &reply, reply.count)
   }
 
   package mutating func appendQuery(

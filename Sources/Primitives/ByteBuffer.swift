@@ -4,19 +4,28 @@
 /// arrive whole, replies on their way out, frames between nodes. Appending costs a bounds check and
 /// a copy; an allocation happens only on growth, which doubles. Consuming moves the read end; the
 /// space is taken back when the buffer runs empty or when growth would be needed otherwise.
+///
+/// From `pagedBufferBytes` on the bytes lie in pages of their own: growing moves page tables instead of
+/// bytes, and what was consumed is given back on the way, so that no step costs more than a small one.
+/// Big values in an output are not copied but attached: see ByteBuffer+Attachments.
 package struct ByteBuffer: ~Copyable {
   @usableFromInline var storage: UnsafeMutableRawPointer?
   @usableFromInline var head: Int = 0
   @usableFromInline var tail: Int = 0
-  @usableFromInline package private(set) var capacity: Int = 0
+  @usableFromInline package internal(set) var capacity: Int = 0
+  /// Big values between the bytes; nil is the rule.
+  @usableFromInline var attachments: UnsafeMutablePointer<Attachments>?
 
   package init() { storage = nil }
 
-  deinit { storage?.deallocate() }
+  deinit {
+    if let attachments { Attachments.free(attachments) }
+    ByteBuffer.free(storage, capacity)
+  }
 
   /// How many bytes wait to be read.
   @inlinable @inline(__always) package var count: Int { tail &- head }
-  @inlinable @inline(__always) package var isEmpty: Bool { tail == head }
+  @inlinable @inline(__always) package var isEmpty: Bool { tail == head && attachments == nil }
 
   /// The bytes that wait to be read; valid until the next mutation.
   @inlinable @inline(__always) package var readable: UnsafeRawBufferPointer {
@@ -44,6 +53,7 @@ package struct ByteBuffer: ~Copyable {
   @inlinable @inline(__always)
   package mutating func consume(_ size: Int) {
     head &+= size
+    if _slowPath(capacity >= Limits.pagedBufferBytes || attachments != nil) { noteConsumed(size) }
     if head == tail {
       head = 0
       tail = 0
@@ -51,9 +61,13 @@ package struct ByteBuffer: ~Copyable {
   }
 
   /// Drops bytes from the write end until `size` remain.
-  package mutating func truncate(to size: Int) { tail = head &+ size }
+  package mutating func truncate(to size: Int) {
+    tail = head &+ size
+    if attachments != nil { dropAttachments(behind: size) }
+  }
 
   @inlinable @inline(__always) package mutating func removeAll() {
+    if _slowPath(attachments != nil) { dropAttachments(behind: -1) }
     head = 0
     tail = 0
   }
@@ -68,6 +82,7 @@ package struct ByteBuffer: ~Copyable {
   @inline(never)
   mutating func grow(_ extra: Int) {
     let needed = count + extra
+    if capacity >= Limits.pagedBufferBytes { return growPages(needed) }
     if needed <= capacity, head >= capacity / 2 {
       storage.unsafelyUnwrapped.copyMemory(
         from: storage.unsafelyUnwrapped + head, byteCount: count)
@@ -75,22 +90,18 @@ package struct ByteBuffer: ~Copyable {
       head = 0
       return
     }
-    reallocate(
-      max(needed, capacity < ByteBuffer.doublingLimit ? capacity * 2 : capacity / 2 * 3, 64))
+    reallocate(max(needed, capacity * 2, 64))
   }
-
-  /// Above this many bytes growth is by half instead of double: pages count once they are touched,
-  /// and the steps have to stay geometric, or a large value would be copied a hundred times.
-  private static let doublingLimit = 64 << 20
 
   @usableFromInline mutating func reallocate(_ size: Int) {
     let used = count
-    let fresh: UnsafeMutableRawPointer? =
-      size == 0 ? nil : UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 8)
-    if used > 0, let fresh, let storage { fresh.copyMemory(from: storage + head, byteCount: used) }
-    storage?.deallocate()
-    storage = fresh
-    capacity = size
+    let fresh = ByteBuffer.take(size)
+    if used > 0, let base = fresh.base, let storage {
+      base.copyMemory(from: storage + head, byteCount: used)
+    }
+    ByteBuffer.free(storage, capacity)
+    storage = fresh.base
+    capacity = fresh.capacity
     head = 0
     tail = used
   }

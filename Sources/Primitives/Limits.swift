@@ -49,6 +49,19 @@ package enum Limits {
   @inlinable package static var frameBytes: Int { (512 << 20) * 2 + (64 << 10) }
   /// What may wait for one peer before its link is given up, as if it were dead.
   @inlinable package static var peerOutputBytes: Int { 1200 << 20 }
+  /// From here on a value lies in pages of its own, replies refer to it instead of copying it, and it
+  /// is given back in slices: below, copying costs less than a tenth of a millisecond a time.
+  @inlinable package static var bigValueBytes: Int { 1 << 20 }
+  /// Buffers of this capacity grow by pages instead of by copying.
+  @inlinable package static var pagedBufferBytes: Int { 1 << 20 }
+  /// Bytes of dead values and buffers that are given back in one go, and the microseconds to the
+  /// next one: half a millisecond of work, 4 GB a second.
+  @inlinable package static var bytesBuriedAtOnce: Int { 4 << 20 }
+  @inlinable package static var burialInterval: UInt64 { 1000 }
+  /// Records of a flushed database that are freed in one go: about a millisecond.
+  @inlinable package static var recordsFreedAtOnce: Int { 4096 }
+  /// What one client or peer is written in one round: the others have their turn in between.
+  @inlinable package static var bytesWrittenAtOnce: Int { 1 << 20 }
   /// Spare capacity that an idle buffer keeps.
   @inlinable package static var idleBufferBytes: Int { 16 << 10 }
   /// Members of one cluster; the design point is 1,500.

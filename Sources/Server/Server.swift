@@ -410,16 +410,10 @@ package final class Server {
   func flush(_ client: ClientConnection) {
     if _slowPath(client.tls != nil) { return flushEncrypted(client) }
     var failed = false
-    var isBlocked = false
-    node.withOutput(of: client.id) { bytes in
-      guard bytes.count > 0 else { return 0 }
+    let isBlocked = node.withOutput(of: client.id) { bytes in
       switch client.socket.write(bytes) {
-      case .bytes(let count):
-        isBlocked = count < bytes.count
-        return count
-      case .wouldBlock:
-        isBlocked = true
-        return 0
+      case .bytes(let count): return count
+      case .wouldBlock: return 0
       case .ended:
         failed = true
         return 0
@@ -458,16 +452,10 @@ package final class Server {
     guard peer.isConnected else { return }
     if _slowPath(peer.tls != nil) { return flushEncrypted(peer) }
     var failed = false
-    var isBlocked = false
-    node.withOutput(of: peer.id) { bytes in
-      guard bytes.count > 0 else { return 0 }
+    let isBlocked = node.withOutput(of: peer.id) { bytes in
       switch peer.socket.write(bytes) {
-      case .bytes(let count):
-        isBlocked = count < bytes.count
-        return count
-      case .wouldBlock:
-        isBlocked = true
-        return 0
+      case .bytes(let count): return count
+      case .wouldBlock: return 0
       case .ended:
         failed = true
         return 0

@@ -275,17 +275,23 @@ final class World {
   private func flush(_ place: SimulatedNode, _ node: Node) {
     node.takeDirtyLinks(into: &dirtyLinks)
     for link in dirtyLinks {
-      node.withOutput(of: link) { bytes in
-        if let pipe = place.pipes[link] { send(pipe, from: place, link, bytes) }
-        return bytes.count
-      }
+      while node.withOutput(
+        of: link,
+        { bytes in
+          if let pipe = place.pipes[link] { send(pipe, from: place, link, bytes) }
+          return bytes.count
+        })
+      {}
     }
     node.takeDirtySessions(into: &dirtySessions)
     for session in dirtySessions {
-      node.withOutput(of: session) { bytes in
-        clientBytes(place, session, bytes)
-        return bytes.count
-      }
+      while node.withOutput(
+        of: session,
+        { bytes in
+          clientBytes(place, session, bytes)
+          return bytes.count
+        })
+      {}
     }
   }
 }

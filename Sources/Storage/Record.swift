@@ -9,7 +9,7 @@ import Primitives
 ///     u32  when or how often it was used: see AccessClock
 ///     u64  deadline, Unix ms                        when flagged
 ///     u32  key length                               when the field above says 255
-///     key, value
+///     key, value                                    from `bigValueBytes` on the address of a blob
 ///
 /// 20 bytes beside key and value, 28 with a TTL.
 struct Record {
@@ -58,18 +58,36 @@ struct Record {
   @inline(__always) var key: UnsafeRawBufferPointer {
     UnsafeRawBufferPointer(start: base + keyOffset, count: keyLength)
   }
-  @inline(__always) var valueStart: UnsafeMutableRawPointer { base + keyOffset + keyLength }
+  /// Whether the value lies in a blob of its own.
+  @inline(__always) var isBig: Bool { valueLength >= Limits.bigValueBytes }
+  /// Behind the key: the value, or where it is.
+  @inline(__always) var valueBase: UnsafeMutableRawPointer { base + keyOffset + keyLength }
+  /// Of a big value.
+  var blob: Blob {
+    get { Blob(address: valueBase.loadUnaligned(as: UInt.self)) }
+    nonmutating set { valueBase.storeBytes(of: newValue.address, as: UInt.self) }
+  }
+  @inline(__always) var valueStart: UnsafeMutableRawPointer {
+    if _slowPath(isBig) { return blob.start }
+    return valueBase
+  }
   @inline(__always) var value: UnsafeRawBufferPointer {
     UnsafeRawBufferPointer(start: valueStart, count: valueLength)
   }
-  /// Bytes in use.
-  @inline(__always) var size: Int { keyOffset &+ keyLength &+ valueLength }
+  /// Bytes in use, without those of a blob.
+  @inline(__always) var size: Int { keyOffset &+ keyLength &+ Record.room(for: valueLength) }
+
+  /// What a value takes in a record.
+  @inline(__always)
+  static func room(for valueLength: Int) -> Int {
+    _fastPath(valueLength < Limits.bigValueBytes) ? valueLength : MemoryLayout<UInt>.size
+  }
 
   /// The bytes a record needs.
   @inline(__always)
   static func size(keyLength: Int, valueLength: Int, hasDeadline: Bool) -> Int {
     headBytes &+ (hasDeadline ? 8 : 0) &+ (keyLength >= longKey ? 4 : 0) &+ keyLength
-      &+ valueLength
+      &+ room(for: valueLength)
   }
 
   /// Writes everything but key and value.

@@ -48,7 +48,7 @@ extension Table {
         database: database, slot: slot, hash: hash, key: key, version: object.version,
         deadline: object.deadline, flags: flags, valueLength: object.value.count, tree: tree)
     else { return false }
-    if let base = object.value.baseAddress {
+    if let base = object.value.baseAddress, UnsafeRawPointer(place) != base {
       place.copyMemory(from: base, byteCount: object.value.count)
     }
     if _slowPath(flags.contains(.siblings)) {

@@ -59,16 +59,29 @@ package struct Table: ~Copyable {
   let homes: UnsafeMutablePointer<UnsafeMutablePointer<Home>?>
   /// On the heap, because `deinit` still has to free records through it.
   let arena: UnsafeMutablePointer<RecordArena>
-  private var actors = ActorTable()
-  private var trees: HashTrees
+  /// The values that lie outside of records, and the graveyard of what is large.
+  package let blobs = BlobStore.make()
+  /// Keeps big values where they came in.
+  package var lender: Lender
+  /// A big value that is about to be written and may be kept in place: see Table+BigValues.
+  var offered: UnsafeRawBufferPointer?
+  /// The next write changes bytes that it keeps: nobody else may be reading them.
+  package var mustOwnNext = false
+  var actors = ActorTable()
+  var trees: HashTrees
   private let seed: UInt64
 
   /// Counts by database.
-  private let counts: UnsafeMutablePointer<Counts>
+  let counts: UnsafeMutablePointer<Counts>
   /// Bytes of segments and directories.
-  private var indexBytes = 0
+  var indexBytes = 0
+  /// Databases that were flushed and whose memory is not given back yet, oldest first.
+  var flushed: [FlushedDatabase] = []
+  /// Objects in them, and those that are gone.
+  package internal(set) var flushedCount = 0
+  package internal(set) var freedCount = 0
   /// Objects that are sibling sets: as long as there are none, a write need not look for them.
-  package private(set) var siblingSets = 0
+  package internal(set) var siblingSets = 0
   /// Marks records that are used.
   package var accessClock = AccessClock()
   /// Where the next look for an object with a deadline goes on; -1 anywhere.
@@ -76,11 +89,13 @@ package struct Table: ~Copyable {
   /// Merges after which a key had more concurrent values than before.
   package internal(set) var conflicts = 0
 
-  private struct Counts {
+  struct Counts {
     var live = 0
     var tombstones = 0
     var deadlines = 0
     var deadlineSum: UInt64 = 0
+    /// No object has a later stamp.
+    var latest = Stamp.zero
   }
 
   package init(databases: Int, slots: Int, seed: UInt64) {
@@ -88,6 +103,7 @@ package struct Table: ~Copyable {
     self.slots = slots
     self.seed = seed
     trees = HashTrees(databases: databases, slots: slots)
+    lender = Lender(blobs)
     arena = .allocate(capacity: 1)
     arena.initialize(to: RecordArena())
     homes = .allocate(capacity: databases)
@@ -102,10 +118,12 @@ package struct Table: ~Copyable {
       for slot in 0..<slots { Table.freeAll(&table[slot], arena) }
       table.deallocate()
     }
+    for old in flushed { old.freeAll(slots, arena) }
     homes.deallocate()
     counts.deallocate()
     arena.deinitialize(count: 1)
     arena.deallocate()
+    BlobStore.close(blobs)
   }
 
   // MARK: Counts
@@ -120,12 +138,17 @@ package struct Table: ~Copyable {
     return count == 0 ? 0 : counts[database].deadlineSum / count
   }
   /// Bytes held for objects and their index.
-  package var bytes: Int { arena.pointee.bytes + indexBytes + trees.bytes }
+  package var bytes: Int {
+    arena.pointee.bytes + indexBytes + trees.bytes + blobs.pointee.liveBytes
+      + blobs.pointee.buriedBytes
+  }
   /// Bytes of objects, their index and the hash trees, without memory that waits to be used again.
   @inlinable @inline(__always)
-  package var usedBytes: Int { arena.pointee.usedBytes &+ indexBytes &+ trees.bytes }
-  /// Bytes of records with the rounding of their cells.
-  package var recordBytes: Int { arena.pointee.usedBytes }
+  package var usedBytes: Int {
+    arena.pointee.usedBytes &+ indexBytes &+ trees.bytes &+ blobs.pointee.liveBytes
+  }
+  /// Bytes of records with the rounding of their cells, and of big values.
+  package var recordBytes: Int { arena.pointee.usedBytes + blobs.pointee.liveBytes }
   /// Bytes of segments and directories.
   package var tableBytes: Int { indexBytes }
   /// Bytes that no record needs and that are not given back: free cells of chunks.
@@ -213,14 +236,15 @@ package struct Table: ~Copyable {
     let memory =
       record.isBlock
       ? RecordArena.blockCapacity(record.base) + 16 : RecordArena.cellSize(for: record.size)
-    return (record.access, memory + 9)
+    return (record.access, memory + 9 + (record.isBig ? record.valueLength : 0))
   }
 
   @inline(__always)
   func view(_ record: Record) -> ObjectView {
     ObjectView(
       version: Version(stamp: record.stamp, actor: actors.actor(record.actorIndex)),
-      deadline: record.deadline, flags: record.flags, value: record.value)
+      deadline: record.deadline, flags: record.flags, value: record.value,
+      blob: record.isBig ? record.blob : nil)
   }
 
   /// Fetches into the cache what finding these keys will touch. Each pass loads one level for all
@@ -276,6 +300,7 @@ package struct Table: ~Copyable {
       return nil
     }
     let table = homes[database] ?? makeDatabase(database)
+    if version.stamp > counts[database].latest { counts[database].latest = version.stamp }
     if _fastPath(!flags.contains(.siblings)) {
       trees.toggle(tree, database, slot, element(version.stamp, actor))
     }
@@ -292,7 +317,9 @@ package struct Table: ~Copyable {
       recount(database, &table[slot], old, flags, deadline)
     }
     // The same length and no deadline on either side is what most overwrites are.
-    if old.valueLength == valueLength, deadline == 0, oldFlags.rawValue == flags.rawValue {
+    if old.valueLength == valueLength, deadline == 0, oldFlags.rawValue == flags.rawValue,
+      valueLength < Limits.bigValueBytes
+    {
       old.writeHead(
         stamp: version.stamp, actorIndex: actor, flags: flags, deadline: 0,
         keyLength: key.count, valueLength: valueLength, isBlock: old.isBlock, tree: tree)
@@ -350,6 +377,10 @@ package struct Table: ~Copyable {
     _ deadline: UInt64, _ flags: ObjectFlags, _ valueLength: Int, _ keeping: Int, _ tree: Int
   ) -> UnsafeMutableRawPointer {
     let old = place.record
+    if old.isBig || valueLength >= Limits.bigValueBytes {
+      return reshapeBig(
+        place, key, stamp, actor, deadline, flags, valueLength, keeping, tree)
+    }
     let keep = min(keeping, old.valueLength, valueLength)
     let access = accessClock.used(old.access)
     let size = Record.size(
@@ -384,6 +415,33 @@ package struct Table: ~Copyable {
     return record.valueStart
   }
 
+  /// As `reshape`, where the value is big or was.
+  private mutating func reshapeBig(
+    _ place: Place, _ key: UnsafeRawBufferPointer, _ stamp: Stamp, _ actor: Int,
+    _ deadline: UInt64, _ flags: ObjectFlags, _ valueLength: Int, _ keeping: Int, _ tree: Int
+  ) -> UnsafeMutableRawPointer {
+    let old = place.record
+    let keep = min(keeping, old.valueLength, valueLength)
+    let fresh = make(
+      Record.size(keyLength: key.count, valueLength: valueLength, hasDeadline: deadline != 0),
+      growing: false)
+    let record = Record(fresh.base)
+    record.writeHead(
+      stamp: stamp, actorIndex: actor, flags: flags, deadline: deadline,
+      keyLength: key.count, valueLength: valueLength, isBlock: fresh.isBlock, tree: tree)
+    record.access = accessClock.used(old.access)
+    (record.valueBase - key.count).copyMemory(
+      from: key.baseAddress ?? UnsafeRawPointer(record.base), byteCount: key.count)
+    if record.isBig {
+      record.blob = blob(of: valueLength, keeping: keep, of: old)
+    } else if keep > 0 {
+      record.valueStart.copyMemory(from: old.valueStart, byteCount: keep)
+    }
+    setEntry(place, record.base, flags, deadline)
+    free(old)
+    return record.valueStart
+  }
+
   /// The capacity of `old` when a record of `size` bytes should stay in it.
   private func reusable(_ old: Record, _ size: Int) -> Int? {
     if old.isBlock {
@@ -409,6 +467,7 @@ package struct Table: ~Copyable {
 
   @inline(__always)
   mutating func free(_ record: Record) {
+    if _slowPath(record.isBig) { record.blob.release() }
     if _slowPath(record.isBlock) {
       arena.pointee.freeBlock(record.base)
     } else {
@@ -444,8 +503,9 @@ package struct Table: ~Copyable {
       keyLength: key.count, valueLength: valueLength, isBlock: memory.isBlock, tree: tree)
     record.access = accessClock.fresh
     if let base = key.baseAddress, key.count > 0 {
-      (record.valueStart - key.count).copyMemory(from: base, byteCount: key.count)
+      (record.valueBase - key.count).copyMemory(from: base, byteCount: key.count)
     }
+    if _slowPath(record.isBig) { record.blob = blob(of: valueLength, keeping: 0, of: nil) }
     let segment = roomySegment(&home, hash)
     let fingerprint = hash >> 32 & 0xffff
     let at = segment.lowerBound(fingerprint)
@@ -651,22 +711,25 @@ package struct Table: ~Copyable {
     home.root = 0
   }
 
-  private static func freeAll(
+  static func freeAll(
     _ home: inout Home, _ arena: UnsafeMutablePointer<RecordArena>
   ) {
-    forEachSegment(home) { segment, _ in
-      for index in 0..<segment.used {
-        let record = Entry(segment.entries[index]).record
-        if record.isBlock {
-          arena.pointee.freeBlock(record.base)
-        } else {
-          arena.pointee.freeCell(record.base, cell: RecordArena.cellSize(for: record.size))
-        }
-      }
-      segment.base.deallocate()
-    }
+    forEachSegment(home) { segment, _ in freeAll(segment, arena) }
     if home.root & 1 == 1 { Directory(home.root).base.deallocate() }
     home.root = 0
+  }
+
+  static func freeAll(_ segment: Segment, _ arena: UnsafeMutablePointer<RecordArena>) {
+    for index in 0..<segment.used {
+      let record = Entry(segment.entries[index]).record
+      if record.isBig { record.blob.release() }
+      if record.isBlock {
+        arena.pointee.freeBlock(record.base)
+      } else {
+        arena.pointee.freeCell(record.base, cell: RecordArena.cellSize(for: record.size))
+      }
+    }
+    segment.base.deallocate()
   }
 
   /// Visits each segment of a slot once, in the order of the hash, with its first directory place

@@ -1,0 +1,98 @@
+"""Values of many MiB on real processes: right bytes, no long stall for others, memory given back."""
+
+import hashlib
+import random
+import threading
+import time
+
+import pytest
+
+from processes import wait_until
+
+SIZE = 64 << 20
+# Far above what a node alone on a machine needs, and far below what one copy at a time took.
+STALL = 0.25
+
+
+@pytest.fixture(scope="module")
+def values():
+    generator = random.Random(4)
+    return [generator.randbytes(1 << 20) * (SIZE >> 20) + bytes([number]) for number in range(2)]
+
+
+def digest(value):
+    return hashlib.sha1(value).hexdigest()
+
+
+class Pinger(threading.Thread):
+    """Another client that asks every millisecond and remembers its longest wait."""
+
+    def __init__(self, node):
+        super().__init__(daemon=True)
+        self.connection = node.connect()
+        self.worst = 0.0
+        self.is_done = False
+
+    def run(self):
+        while not self.is_done:
+            started = time.monotonic()
+            self.connection.call("PING")
+            self.worst = max(self.worst, time.monotonic() - started)
+            time.sleep(0.001)
+
+    def end(self):
+        self.is_done = True
+        self.join()
+        self.connection.close()
+        return self.worst
+
+
+def test_every_way_of_a_big_value(node, values):
+    first, second = values
+    with node.connect(timeout=60) as client:
+        assert client.call("SET", "k", first) == b"OK"
+        assert digest(client.call("GET", "k")) == digest(first)
+        assert digest(client.call("SET", "k", second, "GET")) == digest(first)
+        assert client.call("APPEND", "k", b"tail") == len(second) + 4
+        assert client.call("GETRANGE", "k", -5, -1) == second[-1:] + b"tail"
+        assert client.call("MSET", "a", first, "b", second) == b"OK"
+        assert [digest(value) for value in client.call("MGET", "b", "a")] == [
+            digest(second), digest(first)]
+        assert client.call("DEL", "k", "a", "b") == 3
+    wait_until(
+        lambda: node.client().info("memory")["lazyfree_pending_objects"] == 0, 10, "all given back")
+    assert node.client().info("memory")["used_memory"] < 8 << 20
+
+
+def test_others_do_not_wait(node, values):
+    pinger = Pinger(node)
+    pinger.start()
+    with node.connect(timeout=60) as client:
+        for value in values * 2:
+            assert client.call("SET", "k", value) == b"OK"
+            assert len(client.call("GET", "k")) == len(value)
+        client.call("FLUSHALL")
+    time.sleep(0.2)
+    assert pinger.end() < STALL
+
+
+def test_a_reader_that_goes_away_half_way(node, values):
+    node.call("SET", "k", values[0], timeout=60)
+    client = node.connect()
+    client.send(b"GET k\r\n" * 20)
+    time.sleep(0.2)
+    client.close()
+    assert node.call("DEL", "k") == 1
+    wait_until(
+        lambda: node.client().info("memory")["used_memory"] < 8 << 20, 10, "the value is given back")
+
+
+def test_in_a_cluster(cluster, values):
+    for number, node in enumerate(cluster):
+        with node.connect(timeout=60) as client:
+            assert client.call("SET", f"k{number}", values[number % 2]) == b"OK"
+    for node in cluster:
+        with node.connect(timeout=60) as client:
+            for number in range(3):
+                got = client.call("GET", f"k{number}")
+                assert digest(got) == digest(values[number % 2])

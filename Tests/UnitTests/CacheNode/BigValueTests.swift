@@ -1,0 +1,254 @@
+import CacheNode
+import Objects
+import Primitives
+import Testing
+
+/// Clients of a lone node that read as much as a test says.
+private final class LoneNode {
+  let node: Node
+  private var microseconds: UInt64 = 1_000_000
+  var now: Instant {
+    Instant(
+      wallMicroseconds: 1_800_000_000_000_000 + microseconds, monotonicMicroseconds: microseconds)
+  }
+
+  init() {
+    var configuration = NodeConfiguration(
+      id: 1, actor: Actor(rawValue: 2), incarnation: 1, name: "n", randomSeed: 3)
+    configuration.port = 7001
+    node = Node(
+      configuration,
+      now: Instant(wallMicroseconds: 1_800_000_001_000_000, monotonicMicroseconds: 1_000_000))
+    tick()
+  }
+
+  func open() -> SessionID {
+    node.sessionOpened(address: "a", localAddress: "b", descriptor: 1, now: now)!
+  }
+
+  func tick(milliseconds: UInt64 = 1) {
+    microseconds += milliseconds * 1000
+    node.finishTick(now: now)
+  }
+
+  /// Sends a request in pieces of 64 KiB, as the server reads them.
+  func send(_ id: SessionID, _ words: [[UInt8]]) {
+    let bytes = TestClient.request(words)
+    var at = 0
+    while at < bytes.count {
+      let end = min(at + 65_536, bytes.count)
+      bytes.withUnsafeBytes {
+        node.sessionReceived(id, UnsafeRawBufferPointer(rebasing: $0[at..<end]), now: now)
+      }
+      at = end
+    }
+    tick()
+  }
+
+  /// Reads at most `limit` bytes.
+  func read(_ id: SessionID, _ limit: Int = .max) -> [UInt8] {
+    var result: [UInt8] = []
+    var waits = true
+    while waits, result.count < limit {
+      waits = node.withOutput(of: id) { bytes in
+        let taken = min(bytes.count, limit - result.count)
+        result += Array(bytes.prefix(taken))
+        return taken
+      }
+      tick()
+    }
+    return result
+  }
+
+  func call(_ id: SessionID, _ words: [[UInt8]]) -> [UInt8] {
+    send(id, words)
+    return read(id)
+  }
+
+  func call(_ id: SessionID, _ words: String) -> [UInt8] {
+    call(id, words.split(separator: " ").map { String($0).bytes })
+  }
+
+  func info(_ id: SessionID, _ field: String) -> Int? {
+    let text = call(id, "INFO everything").text
+    return text.split(separator: "\r\n").first { $0.hasPrefix(field + ":") }
+      .flatMap { Int($0.dropFirst(field.count + 1)) }
+  }
+
+  /// Lets the graveyard run empty; how many ticks it took.
+  func bury(_ id: SessionID) -> Int {
+    var ticks = 0
+    while info(id, "lazyfree_pending_objects") != 0, ticks < 1000 { ticks += 1 }
+    return ticks
+  }
+}
+
+@Suite("Big values in a node")
+struct BigValueTests {
+  private static let size = 3 * Limits.bigValueBytes + 17
+  private static let value = BlobTests.pattern(size)
+  private static let other = BlobTests.pattern(size, 7)
+
+  private func bulk(_ value: [UInt8]) -> [UInt8] {
+    "$\(value.count)\r\n".bytes + value + "\r\n".bytes
+  }
+
+  @Test("Every command that writes or reads a value does so with a big one")
+  func commands() {
+    let lone = LoneNode()
+    let client = lone.open()
+    func run(_ words: [String], _ last: [UInt8]? = nil) -> [UInt8] {
+      lone.call(client, words.map(\.bytes) + (last.map { [$0] } ?? []))
+    }
+    #expect(run(["SET", "k"], Self.value) == "+OK\r\n".bytes)
+    #expect(run(["GET", "k"]) == bulk(Self.value))
+    #expect(run(["STRLEN", "k"]) == ":\(Self.size)\r\n".bytes)
+    #expect(run(["GETSET", "k"], Self.other) == bulk(Self.value))
+    #expect(run(["SETEX", "k", "100"], Self.value) == "+OK\r\n".bytes)
+    #expect(run(["TTL", "k"]) == ":100\r\n".bytes)
+    #expect(run(["PERSIST", "k"]) == ":1\r\n".bytes)
+    #expect(run(["GET", "k"]) == bulk(Self.value))
+    #expect(run(["APPEND", "k"], Self.other) == ":\(2 * Self.size)\r\n".bytes)
+    #expect(run(["GET", "k"]) == bulk(Self.value + Self.other))
+    #expect(run(["SETRANGE", "k", "5", "abc"]) == ":\(2 * Self.size)\r\n".bytes)
+    var patched = Self.value + Self.other
+    patched.replaceSubrange(5..<8, with: "abc".bytes)
+    #expect(run(["GETRANGE", "k", "1", "-2"]) == bulk(Array(patched[1..<patched.count - 1])))
+    #expect(run(["GETRANGE", "k", "3", "9"]) == bulk(Array(patched[3...9])))
+    #expect(run(["GETDEL", "k"]) == bulk(patched))
+    #expect(run(["GET", "k"]) == "$-1\r\n".bytes)
+    #expect(
+      lone.call(client, ["MSET".bytes, "a".bytes, Self.value, "b".bytes, Self.other])
+        == "+OK\r\n".bytes)
+    #expect(
+      run(["MGET", "a", "x", "b"])
+        == "*3\r\n".bytes + bulk(Self.value) + "$-1\r\n".bytes + bulk(Self.other))
+    #expect(run(["SETRANGE", "z", "2000000", "end"]) == ":2000003\r\n".bytes)
+    #expect(run(["GET", "z"]) == bulk([UInt8](repeating: 0, count: 2_000_000) + "end".bytes))
+    #expect(run(["SET", "a", "small"]) == "+OK\r\n".bytes)
+    #expect(run(["APPEND", "a"], Self.value) == ":\(Self.size + 5)\r\n".bytes)
+    #expect(run(["GET", "a"]) == bulk("small".bytes + Self.value))
+    lone.node.checkInvariants()
+  }
+
+  @Test("A value that is being sent stays as it was, whatever becomes of its key")
+  func pinned() {
+    let changes: [(LoneNode, SessionID) -> [UInt8]] = [
+      { $0.call($1, ["SET".bytes, "k".bytes, Self.other]) },
+      { $0.call($1, ["SET".bytes, "k".bytes, "small".bytes]) },
+      { $0.call($1, "DEL k") },
+      { $0.call($1, "FLUSHALL") },
+      { $0.call($1, "APPEND k more") },
+      { $0.call($1, ["SETRANGE".bytes, "k".bytes, "2000000".bytes, "over".bytes]) },
+      { $0.call($1, "PEXPIRE k 1") },
+      { $0.call($1, "CONFIG SET maxmemory-policy allkeys-lru maxmemory 1000000") },
+    ]
+    for (number, change) in changes.enumerated() {
+      let lone = LoneNode()
+      let (reader, writer) = (lone.open(), lone.open())
+      _ = lone.call(writer, ["SET".bytes, "k".bytes, Self.value])
+      lone.send(reader, ["GET".bytes, "k".bytes])
+      var reply = lone.read(reader, 1_000_000)
+      #expect(change(lone, writer).first != UInt8(ascii: "-"), "change \(number)")
+      for _ in 0..<200 { lone.tick() }
+      reply += lone.read(reader)
+      #expect(reply == bulk(Self.value), "change \(number)")
+    }
+  }
+
+  @Test("What nobody refers to any more is counted until it is given back, in slices")
+  func freed() {
+    let lone = LoneNode()
+    let (reader, writer) = (lone.open(), lone.open())
+    let big = BlobTests.pattern(20 << 20)
+    let before = lone.info(writer, "used_memory") ?? 0
+    _ = lone.call(writer, ["SET".bytes, "k".bytes, big])
+    #expect((lone.info(writer, "used_memory") ?? 0) - before > 20 << 20)
+    lone.send(reader, ["GET".bytes, "k".bytes])
+    _ = lone.read(reader, 5_000_000)
+    #expect(lone.call(writer, "DEL k") == ":1\r\n".bytes)
+    #expect(lone.info(writer, "lazyfree_pending_objects") == 0)
+    #expect((lone.info(writer, "used_memory") ?? 0) - before > 20 << 20)
+    lone.node.sessionClosed(reader, now: lone.now)
+    #expect((lone.info(writer, "lazyfree_pending_objects") ?? 0) > 0)
+    #expect(lone.bury(writer) > 1)
+    #expect((lone.info(writer, "used_memory") ?? 0) - before < 1 << 20)
+    #expect((lone.info(writer, "lazyfreed_objects") ?? 0) > 0)
+  }
+
+  @Test("CLIENT REPLY OFF and SKIP drop a big reply, and those behind it come in order")
+  func silenced() {
+    let lone = LoneNode()
+    let client = lone.open()
+    _ = lone.call(client, ["SET".bytes, "k".bytes, Self.value])
+    lone.send(client, ["CLIENT".bytes, "REPLY".bytes, "SKIP".bytes])
+    lone.send(client, ["GET".bytes, "k".bytes])
+    #expect(lone.call(client, "PING") == "+PONG\r\n".bytes)
+    #expect(lone.call(client, "GET k") == bulk(Self.value))
+  }
+
+  @Test("A client with a big reply in front of it waits with its next one until it reads")
+  func choked() {
+    let lone = LoneNode()
+    let client = lone.open()
+    let big = BlobTests.pattern(20 << 20)
+    _ = lone.call(client, ["SET".bytes, "k".bytes, big])
+    for _ in 0..<4 { lone.send(client, ["GET".bytes, "k".bytes]) }
+    lone.send(client, ["STRLEN".bytes, "k".bytes])
+    let one = bulk(big)
+    let all = lone.read(client)
+    #expect(all == one + one + one + one + ":\(20 << 20)\r\n".bytes)
+  }
+
+  @Test("A request that is left half way is dropped cleanly")
+  func leftHalfWay() {
+    let lone = LoneNode()
+    let (client, other) = (lone.open(), lone.open())
+    let half = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$\(Self.size)\r\n".bytes + Self.value.dropLast(9)
+    half.withUnsafeBytes { lone.node.sessionReceived(client, $0, now: lone.now) }
+    lone.node.sessionClosed(client, now: lone.now)
+    lone.tick()
+    #expect(lone.call(other, "EXISTS k") == ":0\r\n".bytes)
+    _ = lone.bury(other)
+    #expect((lone.info(other, "lazyfreed_objects") ?? 0) > 0)
+  }
+
+  @Test("FLUSHALL empties at once, and the records go later")
+  func flush() {
+    let lone = LoneNode()
+    let client = lone.open()
+    for number in 0..<20_000 {
+      _ = lone.call(client, ["SET".bytes, "{t}\(number)".bytes, "value".bytes])
+    }
+    let before = lone.info(client, "used_memory") ?? 0
+    #expect(lone.call(client, "FLUSHALL") == "+OK\r\n".bytes)
+    #expect(lone.call(client, "DBSIZE") == ":0\r\n".bytes)
+    #expect(lone.call(client, "SET {t}1 new") == "+OK\r\n".bytes)
+    for _ in 0..<50 { lone.tick() }
+    #expect(lone.call(client, "GET {t}1") == bulk("new".bytes))
+    #expect(lone.call(client, "DBSIZE") == ":1\r\n".bytes)
+    #expect((lone.info(client, "used_memory") ?? 0) < before - 20_000 * 40)
+    lone.node.checkInvariants()
+  }
+
+  @Test("In a cluster a big value is written, forwarded, read and removed on every node")
+  func cluster() {
+    let cluster = TestCluster.formed(3) { _, configuration in
+      configuration.parameters = ParameterStore()
+    }
+    let clients = (0..<3).map { cluster.client($0) }
+    for (number, client) in clients.enumerated() {
+      let value = BlobTests.pattern(Self.size + number, number)
+      #expect(client.call(["SET".bytes, "k\(number)".bytes, value]) == "OK")
+      for reader in clients {
+        #expect(reader.call(["GET".bytes, "k\(number)".bytes])?.bulk == value)
+      }
+      #expect(
+        clients[(number + 1) % 3].call(["APPEND".bytes, "k\(number)".bytes, Self.other])?.integer
+          == value.count + Self.size)
+      #expect(client.call(["GET".bytes, "k\(number)".bytes])?.bulk == value + Self.other)
+      #expect(clients[(number + 2) % 3].call("DEL", "k\(number)") == "1")
+      for reader in clients { #expect(reader.call("GET", "k\(number)") == "nil") }
+    }
+  }
+}
