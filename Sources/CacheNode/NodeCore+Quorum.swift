@@ -172,10 +172,18 @@ extension NodeCore {
     guard pendingReads[readBucket(operation.pointee.hash)] > 0, !sabotaged(.brokenOrder) else {
       return nil
     }
+    return companion(of: operation, .read)
+  }
+
+  /// An operation of that kind on the same key, by the same client or forwarded by the same node,
+  /// that is under way. Looks at every operation.
+  private func companion(
+    of operation: UnsafeMutablePointer<Operation>, _ kind: OperationKind
+  ) -> Int? {
     for index in 0..<operations.end {
       let other = operations[index]
       guard other.pointee.isTaken, !other.pointee.isDone, !other.pointee.isWaiting,
-        other.pointee.kind == .read, other.pointee.hash == operation.pointee.hash,
+        other.pointee.kind == kind, other.pointee.hash == operation.pointee.hash,
         index != operation.pointee.index
       else { continue }
       switch (other.pointee.origin, operation.pointee.origin) {
@@ -414,6 +422,7 @@ extension NodeCore {
       if let own = operation.pointee.rank(of: 0) { operation.pointee.stale.remove(own) }
       operation.pointee.version = max(operation.pointee.version, incoming.version)
       if operation.pointee.kind == .read, !operation.pointee.isDone, !sabotaged(.staleRead) {
+        raiseWriteAhead(of: operation, above: incoming, heldBy: peer)
         showNewer(operation, incoming)
       }
       if incoming.isSiblings, digestHere(operation) != digest(incoming) {
@@ -442,6 +451,26 @@ extension NodeCore {
     } else {
       foreign[index] = joined ?? incoming.encoded()
     }
+  }
+
+  /// The same client's write, sent before this read, is under way, and the owner that answers has not
+  /// taken it yet: it will call the write superseded. The read hears that first where messages
+  /// overtake each other, and must not show what lay there before.
+  private mutating func raiseWriteAhead(
+    of operation: UnsafeMutablePointer<Operation>, above incoming: ObjectView, heldBy peer: Int
+  ) {
+    if case .session(let id) = operation.pointee.origin, session(id)?.pointee.inFlight ?? 0 < 2 {
+      return
+    }
+    guard !incoming.isSiblings, isTracked(operation.pointee.slot),
+      let index = companion(of: operation, .write)
+    else { return }
+    let write = operations[index]
+    guard write.pointee.version < incoming.version, let rank = write.pointee.rank(of: peer),
+      write.pointee.quorum.outstanding.contains(rank)
+    else { return }
+    _ = clock.observe(incoming.version.stamp, wallMilliseconds: wall, maximumSkew: maximumSkew)
+    _ = restamp(write)
   }
 
   private mutating func showNewer(
