@@ -126,8 +126,7 @@ extension NodeCore {
     guard session.pointee.input.count >= session.pointee.parser.bytesNeeded else { return }
     table.lender.begin(session.pointee.input)
     let taken = run(index, session.pointee.input.readable)
-    session.pointee.input.consume(taken)
-    table.lender.end(&session.pointee.input)
+    table.lender.end(&session.pointee.input, consumed: taken)
     session.pointee.input.shrink(keeping: Limits.idleBufferBytes)
     setReading(index)
   }
