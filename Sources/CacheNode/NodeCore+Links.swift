@@ -163,8 +163,7 @@ extension NodeCore {
     swap(&input, &link.pointee.input)
     table.lender.begin(input)
     let taken = runFrames(id, input.readable)
-    input.consume(taken)
-    table.lender.end(&input)
+    table.lender.end(&input, consumed: taken)
     guard let link = self.link(id) else { return bury(&input) }
     input.shrink(keeping: Limits.idleBufferBytes << 4)
     swap(&input, &link.pointee.input)

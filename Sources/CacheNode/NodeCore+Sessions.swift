@@ -129,8 +129,7 @@ extension NodeCore {
     let slice = min(count, needed + Limits.keptBytesAtOnce)
     table.lender.begin(session.pointee.input)
     let taken = run(index, session.pointee.input.readable.slice(0, slice))
-    session.pointee.input.consume(taken)
-    table.lender.end(&session.pointee.input)
+    table.lender.end(&session.pointee.input, consumed: taken)
     session.pointee.input.shrink(keeping: Limits.idleBufferBytes)
     if taken > 0 { session.pointee.requestSince = session.pointee.input.isEmpty ? 0 : monotonic }
     if session.pointee.counted > Limits.largeBufferBytes { recount(index) }

@@ -3,7 +3,8 @@
 ///
 ///     begin(&input)      the buffer whose requests run now
 ///     keep(bytes)        these bytes of it become a blob
-///     end(&input)        what was not kept is buried, what was not read moves to fresh pages
+///     end(&input, n)     n bytes were read: what was not kept of them is buried, and what was not
+///                        read moves to fresh pages
 package struct Lender: ~Copyable {
   private let store: UnsafeMutablePointer<BlobStore>
   private var base: UnsafeMutableRawPointer?
@@ -45,24 +46,28 @@ package struct Lender: ~Copyable {
     return fresh
   }
 
-  /// The requests have run, and the buffer has dropped them. What is left in it moves if its pages
-  /// were given away; a large buffer that is nearly empty is buried, not freed in one go.
+  /// The requests have run and took `size` bytes of the buffer, which drops them. What is left in it
+  /// moves if its pages were given away; a large buffer that is nearly empty is buried, not freed in
+  /// one go.
   @inline(__always)
-  package mutating func end(_ buffer: inout ByteBuffer) {
-    guard _slowPath(base != nil) else { return }
-    finish(&buffer)
+  package mutating func end(_ buffer: inout ByteBuffer, consumed size: Int) {
+    guard _slowPath(base != nil) else { return buffer.consume(size) }
+    finish(&buffer, size)
   }
 
   @inline(never)
-  private mutating func finish(_ buffer: inout ByteBuffer) {
+  private mutating func finish(_ buffer: inout ByteBuffer, _ size: Int) {
     base = nil
     guard let extent else {
-      if buffer.capacity >= Limits.pagedBufferBytes, buffer.count <= buffer.capacity / 4 {
-        buffer.bury(in: store, touched: end)
+      guard size > 0, buffer.count - size <= buffer.capacity / 4 else {
+        return buffer.consume(size)
       }
-      return
+      buffer.head += size
+      return buffer.bury(in: store, touched: end)
     }
     self.extent = nil
+    // Not `consume`, which gives back what it passes.
+    buffer.head += size
     buffer.leavePages()
     // What lies between the kept parts was read and is dead.
     kept.sort { $0.start < $1.start }

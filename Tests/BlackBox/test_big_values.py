@@ -1,8 +1,8 @@
 """Values of many MiB on real processes: right bytes, no long stall for others, memory given back."""
 
 import hashlib
+import multiprocessing
 import random
-import threading
 import time
 
 import pytest
@@ -24,27 +24,30 @@ def digest(value):
     return hashlib.sha1(value).hexdigest()
 
 
-class Pinger(threading.Thread):
-    """Another client that asks every millisecond and remembers its longest wait."""
+class Pinger:
+    """Another client that asks every millisecond and remembers its longest wait: a process of its
+    own, because the test holds the interpreter while it copies values."""
 
     def __init__(self, node):
-        super().__init__(daemon=True)
-        self.connection = node.connect()
-        self.worst = 0.0
-        self.is_done = False
+        self.worst = multiprocessing.Value("d", 0)
+        self.is_done = multiprocessing.Value("b", 0)
+        self.process = multiprocessing.Process(
+            target=Pinger.run, args=(node, self.worst, self.is_done), daemon=True)
+        self.process.start()
 
-    def run(self):
-        while not self.is_done:
-            started = time.monotonic()
-            self.connection.call("PING")
-            self.worst = max(self.worst, time.monotonic() - started)
-            time.sleep(0.001)
+    @staticmethod
+    def run(node, worst, is_done):
+        with node.connect() as connection:
+            while not is_done.value:
+                started = time.monotonic()
+                connection.call("PING")
+                worst.value = max(worst.value, time.monotonic() - started)
+                time.sleep(0.001)
 
     def end(self):
-        self.is_done = True
-        self.join()
-        self.connection.close()
-        return self.worst
+        self.is_done.value = 1
+        self.process.join(10)
+        return self.worst.value
 
 
 def test_every_way_of_a_big_value(node, values):
@@ -66,7 +69,6 @@ def test_every_way_of_a_big_value(node, values):
 
 def test_others_do_not_wait(node, values):
     pinger = Pinger(node)
-    pinger.start()
     with node.connect(timeout=60) as client:
         for value in values * 2:
             assert client.call("SET", "k", value) == b"OK"

@@ -71,8 +71,7 @@ struct BlobTests {
     var lender = Lender(store)
     lender.begin(buffer)
     let blob = try #require(lender.keep(buffer.readable.slice(0, value.count)))
-    buffer.consume(buffer.count)
-    lender.end(&buffer)
+    lender.end(&buffer, consumed: buffer.count)
     #expect(blob.resize(to: 3 * Self.big))
     #expect(blob.count == 3 * Self.big && store.pointee.liveBytes == 3 * Self.big)
     #expect(Array(blob.bytes) == value + [UInt8](repeating: 0, count: 2 * Self.big))
@@ -95,8 +94,7 @@ struct BlobTests {
     let first = try #require(lender.keep(bytes.slice(0, values[0].count)))
     #expect(lender.keep(bytes.slice(5, 100)) == nil)
     values[0].withUnsafeBytes { #expect(lender.keep($0) == nil) }
-    buffer.consume(bytes.count - 4)
-    lender.end(&buffer)
+    lender.end(&buffer, consumed: bytes.count - 4)
     #expect(buffer.bytes == "rest".bytes && buffer.capacity < 1000)
     #expect(Array(first.bytes) == values[0] && Array(second.bytes) == values[1])
     #expect(store.pointee.buriedBytes == gap.count)
@@ -120,8 +118,7 @@ struct BlobTests {
     buffer.append(Self.pattern(4 * Self.big))
     var lender = Lender(store)
     lender.begin(buffer)
-    buffer.consume(buffer.count)
-    lender.end(&buffer)
+    lender.end(&buffer, consumed: buffer.count)
     #expect(buffer.capacity == 0 && store.pointee.buriedCount == 1)
   }
 
