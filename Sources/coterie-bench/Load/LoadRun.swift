@@ -45,7 +45,6 @@ struct LoadRun {
 
   mutating func run() {
     Descriptors.raiseLimit()
-    Priority.raise()
     // The threads of this program inherit it.
     if coterie_pin_to_core(Int32(load.core.number)) != 0 { note("cannot stay on \(load.core)") }
     var early: [Scenario: Early] = [:]

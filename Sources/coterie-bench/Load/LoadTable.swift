@@ -13,7 +13,6 @@ struct LoadTable {
     """
     \(Machine.description); servers on one core, load on another\
     \(run.options.isQuick ? "; --quick: small sizes, of which the times say little" : "").
-    Both run before other programs, as far as the system allows.
     Three figures with slashes: p50 / p99 / worst of another client's commands, one each ms.
     """
   }
