@@ -95,7 +95,7 @@ extension NodeCore {
       commandName += "|" + session.pointee.lastSubcommand
     }
     let input = session.pointee.input.count
-    let output = session.pointee.output.pointee.count
+    let output = session.pointee.output.pointee.totalCount
     var flags = ""
     if session.pointee.flags.contains(.noEvict) { flags += "e" }
     if session.pointee.flags.contains(.noTouch) { flags += "T" }

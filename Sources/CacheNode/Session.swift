@@ -108,7 +108,7 @@ struct Session: ~Copyable {
   }
 
   /// Bytes of replies that the client has not read.
-  var waitingBytes: Int { output.pointee.count + queue.staged.pointee.count }
+  var waitingBytes: Int { output.pointee.totalCount + queue.staged.pointee.totalCount }
 
   /// Gives back the memory that nothing needs now.
   mutating func releaseIdleBuffers() {

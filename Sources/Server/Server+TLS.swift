@@ -185,18 +185,15 @@ extension Server {
   @inline(never)
   func flushEncrypted(_ client: ClientConnection) {
     guard let tls = client.tls else { return }
-    var isBlocked = false
     var failed = false
-    node.withOutput(of: client.id) { bytes in
-      guard bytes.count > 0 else { return 0 }
+    let isBlocked = node.withOutput(of: client.id) { bytes in
       switch tls.write(bytes) {
-      case .bytes(let count):
-        isBlocked = count < bytes.count
-        return count
-      case .wantsRead, .wantsWrite: isBlocked = true
-      case .ended, .failed: failed = true
+      case .bytes(let count): return count
+      case .wantsRead, .wantsWrite: return 0
+      case .ended, .failed:
+        failed = true
+        return 0
       }
-      return 0
     }
     if failed { return close(client) }
     if isBlocked, tls.writeWantsRead { client.reader?.start() }
@@ -232,18 +229,15 @@ extension Server {
   @inline(never)
   func flushEncrypted(_ peer: PeerConnection) {
     guard let tls = peer.tls else { return }
-    var isBlocked = false
     var failed = false
-    node.withOutput(of: peer.id) { bytes in
-      guard bytes.count > 0 else { return 0 }
+    let isBlocked = node.withOutput(of: peer.id) { bytes in
       switch tls.write(bytes) {
-      case .bytes(let count):
-        isBlocked = count < bytes.count
-        return count
-      case .wantsRead, .wantsWrite: isBlocked = true
-      case .ended, .failed: failed = true
+      case .bytes(let count): return count
+      case .wantsRead, .wantsWrite: return 0
+      case .ended, .failed:
+        failed = true
+        return 0
       }
-      return 0
     }
     if failed {
       let id = peer.id
