@@ -184,8 +184,7 @@ struct NodeCore: ~Copyable {
 
   var statistics = NodeStatistics()
   var errorCounts: [String: Int] = [:]
-  /// By full name, "config|get".
-  var subcommandCalls: [String: Int] = [:]
+  var meter: CommandMeter
   var peakBytes = 0
   var memory = MemoryState()
   var timers = Timers()
@@ -201,6 +200,7 @@ struct NodeCore: ~Copyable {
     writer = configuration.actor
     commandTable = CommandTable()
     commandIndex = CommandIndex(commandTable)
+    meter = CommandMeter(configuration.durationClock)
     parameters = configuration.parameters
     if let given = configuration.access {
       access = given

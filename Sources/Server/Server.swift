@@ -103,6 +103,7 @@ package final class Server {
     configuration.processID = Int(getpid())
     configuration.executable = CommandLine.arguments.first ?? ""
     configuration.processFigures = { readProcessFigures() }
+    configuration.durationClock = makeDurationClock()
     configuration.configurationFile = file ?? ""
     configuration.secret = (0..<32).map { _ in UInt8.random(in: 0...255, using: &random) }
     return configuration
