@@ -15,6 +15,9 @@ struct CommandEntry {
   var isDeniedWhenOutOfMemory = false
   /// Often called, and done in well under a microsecond: see `CommandMeter`.
   var isQuick = false
+  /// Flags "fast" and "admin".
+  var isFast = false
+  var isAdministrative = false
   /// Calls that ran.
   var calls = 0
   /// Refused before they ran.
@@ -97,6 +100,10 @@ struct CommandIndex: ~Copyable {
         isDeniedWhenOutOfMemory: spec.isDeniedWhenOutOfMemory,
         isQuick: handler.access != .none && spec.lastKey == spec.firstKey && !spec.isContainer)
       insert(spec.name, number)
+    }
+    for (number, spec) in (table.commands + subcommands).enumerated() {
+      entries[number].isFast = spec.flags.contains("fast")
+      entries[number].isAdministrative = spec.flags.contains("admin")
     }
   }
 

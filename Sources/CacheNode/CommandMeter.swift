@@ -17,7 +17,9 @@ import RESP
 // key, and one with a large request or reply. With `slowlog-log-slower-than` or
 // `latency-monitor-threshold` below a millisecond every command is.
 //
-// A command that an operation takes over is accounted for when its reply is delivered.
+// A command that an operation takes over is accounted for when its reply is delivered. When a group
+// of quick commands took a millisecond or more together, something else held the process up, and SLOWLOG
+// shows the last of them: which of them it was, nobody knows.
 
 /// The running command and the group that it is measured with.
 struct CommandMeter {
@@ -38,6 +40,19 @@ struct CommandMeter {
   var isRunning = false
   /// How many commands may share a reading: 1 when each has to be known exactly.
   var shared = CommandMeter.mostShared
+  /// Nanoseconds from which on somebody wants to know of a command: SLOWLOG or LATENCY.
+  var noticeFrom = UInt64.max
+  /// Where the words of the group's last command are.
+  var words: UnsafeMutablePointer<ArgumentList>?
+  /// Whose commands run.
+  var session = 0
+  /// Somebody monitors; clients are paused: kept here, where each command looks anyway.
+  var isWatched = false
+  var isPaused = false
+  /// The running command was taken over by an operation.
+  var isTakenOver = false
+  /// Where the present round of the event loop began; 0: nothing has come yet.
+  var roundStart: UInt64 = 0
   /// `latency-tracking`.
   var keepsHistograms = true
 
@@ -63,7 +78,11 @@ extension NodeCore {
 
   /// A run of commands begins.
   @inline(__always)
-  mutating func beginRun() { meter.reading = readTicks() }
+  mutating func beginRun(_ index: Int) {
+    meter.session = index
+    meter.reading = readTicks()
+    if meter.roundStart == 0 { meter.roundStart = meter.reading }
+  }
 
   /// A command that was not refused begins.
   @inline(__always)
@@ -81,8 +100,12 @@ extension NodeCore {
   /// A command ended or was taken over; its reply, if there is one, grew the output by so much.
   @inline(__always)
   mutating func commandEnds(replyBytes: Int) {
+    if _slowPath(meter.isWatched), meter.isRunning || meter.isTakenOver {
+      feedMonitors(meter.session)
+    }
     guard _fastPath(meter.isRunning) else { return endRun() }
     meter.count &+= 1
+    meter.words = arguments
     let isShared =
       meter.count < meter.shared && commandIndex.entries[meter.number].isQuick
       && replyBytes &+ arguments.pointee.extent < CommandMeter.sharedBytes
@@ -102,6 +125,11 @@ extension NodeCore {
     let end = readTicks()
     let elapsed = nanoseconds(from: meter.reading, to: end)
     account(meter.number, elapsed, count: meter.count)
+    if _slowPath(elapsed >= meter.noticeFrom), let words = meter.words {
+      scratch.pointee.removeAll()
+      TrimmedWords.write(words, to: &scratch.pointee)
+      noticeSlow(meter.number, elapsed, session: meter.session, scratch.pointee.readable)
+    }
     meter.reading = end
     meter.number = -1
     meter.count = 0
@@ -127,14 +155,22 @@ extension NodeCore {
     operation.pointee.command = meter.number
     operation.pointee.startedAt = meter.reading
     meter.isRunning = false
+    meter.isTakenOver = true
+    if meter.noticeFrom != .max { TrimmedWords.write(arguments, to: &operation.pointee.words) }
   }
 
   /// The reply of a client's operation is ready.
-  mutating func operationAnswered(_ operation: UnsafeMutablePointer<Operation>) {
+  mutating func operationAnswered(
+    _ operation: UnsafeMutablePointer<Operation>, _ session: SessionID
+  ) {
     let number = operation.pointee.command
     guard number >= 0 else { return }
     operation.pointee.command = -1
-    account(number, nanoseconds(from: operation.pointee.startedAt, to: readTicks()), count: 1)
+    let elapsed = nanoseconds(from: operation.pointee.startedAt, to: readTicks())
+    account(number, elapsed, count: 1)
+    if _slowPath(elapsed >= meter.noticeFrom) {
+      noticeSlow(number, elapsed, session: session.index, operation.pointee.words.readable)
+    }
     noteError(operation.pointee.reply.pointee.readable, of: number)
   }
 

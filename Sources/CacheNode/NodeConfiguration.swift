@@ -35,6 +35,7 @@ package struct NodeConfiguration: Sendable {
   /// For INFO.
   package var processID = 0
   package var executable = ""
+  package var operatingSystem = "Linux"
   /// What the kernel says of the process.
   package var processFigures: @Sendable () -> ProcessFigures = { ProcessFigures() }
   /// What durations of commands and steps are measured with; nil: with the time of the ticks.
@@ -156,6 +157,8 @@ package struct Sabotage: OptionSet, Sendable {
 /// What a process uses of the machine.
 package struct ProcessFigures: Sendable {
   package var residentBytes = 0
+  /// Of the machine.
+  package var systemMemoryBytes = 0
   /// Microseconds of processor time.
   package var userMicroseconds = 0
   package var systemMicroseconds = 0

@@ -30,6 +30,7 @@ extension NodeCore {
     access.startsWithAllChannels = parameters["acl-pubsub-default"] == "allchannels"
     nextExchange = min(nextExchange, monotonic + antiEntropyPeriod)
     applyMemoryParameters()
+    applyEyeParameters()
     let weight = UInt16(clamping: parameters.number("weight"))
     if members.own.nextWeight != weight, members.own.status.isMember {
       changeOwn { $0.nextWeight = weight }

@@ -34,6 +34,7 @@ extension NodeCore {
   mutating func execute(_ index: Int) -> Bool {
     let session = sessions[index]
     meter.isRunning = false
+    meter.isTakenOver = false
     let number = commandIndex.find(arguments.pointee[0])
     if _slowPath(number < 0) { return unknownCommand(index) }
     let entry = commandIndex.entries + number
@@ -51,6 +52,7 @@ extension NodeCore {
     commandBegins(number)
     statistics.commands &+= 1
     session.pointee.commands &+= 1
+    if _slowPath(meter.isPaused), holds(index, entry) { return stall(index) }
     if entry.pointee.access != .none {
       if _fastPath(clusterState == .ok) { return executeOnKey(index, entry) }
       return refuseWhileForming(index)

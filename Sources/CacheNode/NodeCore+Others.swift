@@ -11,7 +11,7 @@ extension NodeCore {
   @inline(never)
   mutating func executeOther(_ index: Int, _ handler: Handler) -> Bool {
     switch handler {
-    case .client, .command, .config, .cluster, .memory, .object, .acl:
+    case .client, .command, .config, .cluster, .memory, .object, .acl, .slowlog, .latency:
       return executeContainer(index, handler)
     case .mget, .mset, .msetnx, .keys, .scan, .randomkey, .dbsize, .flushdb, .flushall, .wait:
       guard clusterState == .ok else { return refuseWhileForming(index) }
@@ -108,6 +108,7 @@ extension NodeCore {
       session.pointee.name = ""
       session.pointee.flags.remove([.silent, .skipNext, .skipThis, .noEvict, .noTouch])
       beginAsDefaultUser(index)
+      stopMonitoring(index)
       return replyNow(index) { $0.pointee.append("+RESET\r\n") }
     case .time: return executeTime(index)
     case .role:
@@ -123,6 +124,8 @@ extension NodeCore {
       }
       return replyOK(index)
     case .info: return executeInfo(index)
+    case .monitor: return executeMonitor(index)
+    case .debug: return executeDebug(index)
     case .shutdown:
       actions.append(.shutdown)
       return replyOK(index)
@@ -198,6 +201,8 @@ extension NodeCore {
     case .config: return executeConfig(index, name)
     case .cluster: return executeCluster(index, name)
     case .memory: return replyMemoryStatistics(index)
+    case .slowlog: return executeSlowLog(index, name)
+    case .latency: return executeLatency(index, name)
     default: return fail(index, "ERR wrong number of arguments for '\(subcommand.name)' command")
     }
   }

@@ -794,7 +794,7 @@ extension NodeCore {
     switch origin {
     case .session(let id):
       guard let session = session(id) else { return release(index) }
-      operationAnswered(operation)
+      operationAnswered(operation, id)
       session.pointee.inFlight -= 1
       if operation.pointee.isLarge { session.pointee.largeInFlight -= 1 }
       if operation.pointee.isForward { session.pointee.forwardsInFlight -= 1 }

@@ -37,6 +37,7 @@ extension NodeCore {
       if operations[index].pointee.isDone { release(index) }
     }
     session.pointee.queue.removeAll()
+    stopMonitoring(id.index)
     session.pointee.isOpen = false
     session.pointee.input = ByteBuffer()
     session.pointee.output.pointee = ByteBuffer()
@@ -74,6 +75,7 @@ extension NodeCore {
     guard seconds > 0 else { return }
     for index in 0..<sessions.end where sessions[index].pointee.isOpen {
       let session = sessions[index]
+      if session.pointee.flags.contains(.held) { continue }
       if session.pointee.queue.isEmpty, monotonic - session.pointee.lastActive > seconds * 1_000_000
       {
         closeAfterReplies(index)
@@ -87,6 +89,7 @@ extension NodeCore {
   mutating func receive(_ id: SessionID, _ bytes: UnsafeRawBufferPointer) {
     guard let session = session(id) else { return }
     statistics.inputBytes &+= bytes.count
+    statistics.reads &+= 1
     session.pointee.lastActive = monotonic
     if session.pointee.flags.contains(.closing) { return }
     if _fastPath(session.pointee.input.isEmpty && !session.pointee.flags.contains(.stalled)) {
@@ -167,7 +170,7 @@ extension NodeCore {
         at &+= length
       }
       if lookahead.count > 1, clusterState == .ok { warm(session.pointee.database) }
-      beginRun()
+      beginRun(index)
       let stop = runLookahead(index)
       endRun()
       if let stop {
@@ -314,7 +317,7 @@ extension NodeCore {
     closeIfFinished(index)
   }
 
-  private mutating func resumeLater(_ index: Int) {
+  mutating func resumeLater(_ index: Int) {
     let session = sessions[index]
     guard !session.pointee.flags.contains(.resuming) else { return }
     session.pointee.flags.insert(.resuming)

@@ -14,40 +14,74 @@ extension NodeCore {
 
   /// Goes on with what waited for this round's events, then with what is due.
   mutating func finishTick() {
+    let round = meter.roundStart == 0 ? stepBegins() : meter.roundStart
     for link in overfullLinks { dropLink(link, "it takes too little of what it is sent") }
     overfullLinks.removeAll(keepingCapacity: true)
+    let eviction = stepBegins()
     stepEviction()
+    stepEnds("eviction-cycle", eviction)
+    stepPause()
     resumeSessions()
     runDeadlines()
     if monotonic >= timers.tick {
       timers.tick = monotonic + NodeCore.tickInterval
-      checkLinks()
-      dialMissing()
-      considerFounding()
-      fillBudgets()
-      stepFill()
-      stepHints()
-      stepAntiEntropy()
-      if isChanging { advanceChange() }
-      stepLeftovers()
+      tickLinks()
       sampler.sample(statistics.commands, at: monotonic)
+      inputSampler.sample(statistics.inputBytes, at: monotonic)
+      outputSampler.sample(statistics.outputBytes, at: monotonic)
     }
     stepSwim()
     applyRecords()
     if monotonic >= timers.gossip {
       timers.gossip = monotonic + configuration.timing.gossip
+      let start = stepBegins()
       gossip()
       noteSettled()
       advanceChange()
       applyRecords()
+      stepEnds("gossip", start)
     }
     if monotonic >= timers.expiry {
       timers.expiry = monotonic + configuration.timing.expiry
-      expireDue()
-      reapTombstones()
-      stepMemory()
+      cycleObjects()
     }
     resumeSessions()
+    if latencyMonitor.threshold != nil { stepEnds("event-loop", round) }
+    meter.roundStart = 0
+  }
+
+  /// What the links and the repair need fifty times a second.
+  private mutating func tickLinks() {
+    var start = stepBegins()
+    checkLinks()
+    dialMissing()
+    considerFounding()
+    stepEnds("links", start)
+    fillBudgets()
+    start = stepBegins()
+    stepFill()
+    stepEnds("fill-cycle", start)
+    start = stepBegins()
+    stepHints()
+    stepEnds("hints-cycle", start)
+    start = stepBegins()
+    stepAntiEntropy()
+    stepEnds("anti-entropy", start)
+    if isChanging { advanceChange() }
+    stepLeftovers()
+  }
+
+  /// What the objects need ten times a second.
+  private mutating func cycleObjects() {
+    var start = stepBegins()
+    if isExpiryActive { expireDue() }
+    stepEnds("expire-cycle", start)
+    start = stepBegins()
+    reapTombstones()
+    stepEnds("tombstone-cycle", start)
+    start = stepBegins()
+    stepMemory()
+    stepEnds("memory-cycle", start)
   }
 
   /// A lone node without deadlines wakes for the expiry cycle only.
@@ -56,6 +90,7 @@ extension NodeCore {
     var due = min(timers.gossip, timers.expiry, evictionDue)
     if !isAlone || !seedLinks.isEmpty || links.count > 0 { due = min(due, timers.tick) }
     if clusterState != .removed { due = min(due, swim.nextDue) }
+    if meter.isPaused { due = min(due, pause.until) }
     return min(due, deadlines.nextDue, hedges.nextDue)
   }
 

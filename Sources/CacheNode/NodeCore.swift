@@ -185,11 +185,20 @@ struct NodeCore: ~Copyable {
   var statistics = NodeStatistics()
   var errorCounts: [String: Int] = [:]
   var meter: CommandMeter
+  var slowLog = SlowLog()
+  var latencyMonitor = LatencyMonitor()
+  /// Sessions that are shown all commands.
+  var monitors: [SessionID] = []
+  var pause = ClientPause()
+  /// DEBUG SET-ACTIVE-EXPIRE.
+  var isExpiryActive = true
   var peakBytes = 0
   var memory = MemoryState()
   var timers = Timers()
   var isDraining = false
   var sampler = OperationsSampler()
+  var inputSampler = OperationsSampler()
+  var outputSampler = OperationsSampler()
 
   init(_ configuration: NodeConfiguration, now: Instant) {
     self.configuration = configuration

@@ -101,6 +101,7 @@ package final class Server {
     configuration.host = announcedHost(settings)
     configuration.saved = saved
     configuration.processID = Int(getpid())
+    configuration.operatingSystem = operatingSystem()
     configuration.executable = CommandLine.arguments.first ?? ""
     configuration.processFigures = { readProcessFigures() }
     configuration.durationClock = makeDurationClock()
@@ -471,6 +472,11 @@ package final class Server {
       let bytes = StateStore.readBytes(usersFile)
       let reason = String(cString: strerror(errno))
       node.usersRead(id, bytes.map { .bytes($0) } ?? .failed(reason), now: now)
+    case .sleep(let id, let microseconds):
+      usleep(UInt32(clamping: microseconds))
+      isClockFresh = false
+      readClock()
+      node.slept(id, now: now)
     case .shutdown: stop()
     }
   }
