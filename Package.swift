@@ -18,6 +18,7 @@ let package = Package(
     .target(name: "PeerProtocol", dependencies: ["Primitives", "Objects"]),
     .target(name: "Keyspaces", dependencies: ["Primitives", "Objects", "PeerProtocol"]),
     .target(name: "Placement", dependencies: ["Primitives"]),
+    .target(name: "Metrics"),
     .target(name: "Commands", dependencies: ["Primitives", "RESP"]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .target(name: "Access", dependencies: ["CCrypto", "Commands", "Primitives", "RESP"]),
@@ -33,7 +34,7 @@ let package = Package(
       name: "CacheNode",
       dependencies: [
         "Access", "Primitives", "RESP", "Objects", "Keyspaces", "Placement", "Commands",
-        "PeerProtocol",
+        "Metrics", "PeerProtocol",
         "Storage", "Coordination", "Membership", "Repair",
       ]),
 
@@ -69,7 +70,7 @@ let package = Package(
       name: "UnitTests",
       dependencies: [
         "Access", "CacheNode", "Commands", "Configuration", "Coordination", "Keyspaces",
-        "Membership",
+        "Membership", "Metrics",
         "Objects", "PeerProtocol", "Placement", "Primitives", "RESP", "Repair", "Storage",
       ]),
     .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),

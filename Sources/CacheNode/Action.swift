@@ -20,6 +20,8 @@ package enum Action: Sendable {
   /// Read the ACL file; then `usersRead`.
   case readUsers(SessionID)
   case shutdown
+  /// Stop the whole process for so long, then `slept`: DEBUG SLEEP.
+  case sleep(SessionID, microseconds: UInt64)
 }
 
 /// Redis's levels.

@@ -11,6 +11,7 @@ enum Handler: String, CaseIterable {
   case ping, echo, select, hello, quit, reset, auth, client
   // Server
   case time, role, readonly, readwrite, command, info, config, wait, shutdown, memory, cluster, acl
+  case slowlog, latency, monitor, debug
 
   /// How a command on keys meets its quorum.
   enum Access {

@@ -126,6 +126,12 @@ package final class Node {
     core.usersRead(id, result)
   }
 
+  /// The process has stood still as DEBUG SLEEP asked.
+  package func slept(_ id: SessionID, now: Instant) {
+    core.now = now
+    core.slept(id)
+  }
+
   /// What a client from there is told and then closed, if protected mode keeps it out.
   package func refusal(of address: String) -> String? { core.refusal(of: address) }
 
@@ -156,7 +162,10 @@ package final class Node {
   package func withOutput(of id: SessionID, _ write: (UnsafeRawBufferPointer) -> Int) -> Bool {
     let session = core.sessions[id.index]
     guard session.pointee.generation == id.generation, session.pointee.isOpen else { return false }
+    let before = session.pointee.output.pointee.totalCount
     let waits = Node.show(session.pointee.output, write)
+    core.statistics.outputBytes &+= before &- session.pointee.output.pointee.totalCount
+    core.statistics.writes &+= 1
     session.pointee.output.pointee.shrink(keeping: Limits.idleBufferBytes)
     if _slowPath(session.pointee.counted > Limits.largeBufferBytes) { core.recount(id.index) }
     if _slowPath(session.pointee.flags.contains(.choked)) { core.outputWritten(id.index) }
@@ -245,6 +254,9 @@ package struct NodeStatistics: Sendable {
   package var connections = 0
   package var rejectedConnections = 0
   package var inputBytes = 0
+  /// Reads from and writes to clients.
+  package var reads = 0
+  package var writes = 0
   package var outputBytes = 0
   package var peerInputBytes = 0
   package var hits = 0

@@ -42,10 +42,13 @@ package struct NodeConfiguration: Sendable {
   /// For INFO.
   package var processID = 0
   package var executable = ""
+  package var operatingSystem = "Linux"
   /// What the kernel says of the process.
   package var processFigures: @Sendable () -> ProcessFigures = { ProcessFigures() }
   /// Sees to it that the process may have so many descriptors, and says how many it may have.
   package var descriptors: @Sendable (_ wanted: Int) -> Int = { _ in .max }
+  /// What durations of commands and steps are measured with; nil: with the time of the ticks.
+  package var durationClock: DurationClock?
   package var configurationFile = ""
   /// What the node remembers of its last run; nil at the first.
   package var saved: SavedState?
@@ -163,6 +166,8 @@ package struct Sabotage: OptionSet, Sendable {
 /// What a process uses of the machine.
 package struct ProcessFigures: Sendable {
   package var residentBytes = 0
+  /// Of the machine.
+  package var systemMemoryBytes = 0
   /// Microseconds of processor time.
   package var userMicroseconds = 0
   package var systemMicroseconds = 0

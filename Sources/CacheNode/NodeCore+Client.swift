@@ -25,6 +25,24 @@ extension NodeCore {
     case "reply": return setClientReply(index)
     case "no-evict": return setClientFlag(index, .noEvict)
     case "no-touch": return setClientFlag(index, .noTouch)
+    case "pause": return pauseClients(index)
+    case "unpause":
+      endPause()
+      return replyOK(index)
+    case "unblock": return unblockClient(index)
+    case "getredir": return reply(index, integer: -1)
+    case "trackinginfo":
+      let resp = session.pointee.resp
+      return replyNow(index) { reply in
+        reply.pointee.appendMapHeader(3, resp: resp)
+        reply.pointee.appendBulk("flags")
+        reply.pointee.appendSetHeader(1, resp: resp)
+        reply.pointee.appendBulk("off")
+        reply.pointee.appendBulk("redirect")
+        reply.pointee.appendInteger(-1)
+        reply.pointee.appendBulk("prefixes")
+        reply.pointee.appendArrayHeader(0)
+      }
     default: return syntaxError(index)
     }
   }
@@ -53,6 +71,19 @@ extension NodeCore {
       sessions[index].pointee.libraryVersion = value.text
     }
     return replyOK(index)
+  }
+
+  /// No command blocks yet, so nobody is ever unblocked.
+  private mutating func unblockClient(_ index: Int) -> Bool {
+    let count = arguments.pointee.count
+    guard count <= 4 else { return wrongSubcommandArity(index, "CLIENT") }
+    if count == 4, !arguments.pointee[3].isWord("timeout"), !arguments.pointee[3].isWord("error") {
+      return fail(index, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+    }
+    guard parseInteger(arguments.pointee[2]) != nil else {
+      return fail(index, "ERR value is not an integer or out of range")
+    }
+    return reply(index, integer: 0)
   }
 
   private mutating func setClientFlag(_ index: Int, _ flag: SessionFlags) -> Bool {
@@ -97,6 +128,8 @@ extension NodeCore {
     let input = session.pointee.input.count
     let output = session.pointee.output.pointee.totalCount
     var flags = ""
+    if session.pointee.flags.contains(.monitor) { flags += "O" }
+    if session.pointee.flags.contains(.held) { flags += "b" }
     if session.pointee.flags.contains(.noEvict) { flags += "e" }
     if session.pointee.flags.contains(.noTouch) { flags += "T" }
     if session.pointee.flags.contains(.closing) { flags += "c" }

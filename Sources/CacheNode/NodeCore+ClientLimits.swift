@@ -69,7 +69,10 @@ extension NodeCore {
     }
   }
 
-  private func clientClass(_ index: Int) -> ClientClass { .normal }
+  /// Redis counts a client that monitors among its replicas.
+  private func clientClass(_ index: Int) -> ClientClass {
+    sessions[index].pointee.flags.contains(.monitor) ? .replica : .normal
+  }
 
   private func isOutputOverdue(_ index: Int, _ waiting: Int) -> Bool {
     let session = sessions[index]
@@ -123,7 +126,9 @@ extension NodeCore {
     {
       return "it has not logged in"
     }
-    if clients.idle > 0, idle > clients.idle, session.pointee.queue.isEmpty {
+    if clients.idle > 0, idle > clients.idle, session.pointee.queue.isEmpty,
+      session.pointee.flags.isDisjoint(with: [.monitor, .held])
+    {
       return "idle for longer than timeout"
     }
     if session.pointee.flags.contains(.stalled) {

@@ -123,7 +123,6 @@ extension NodeCore {
     -> Bool
   {
     entry.pointee.rejected += 1
-    countError("OOM")
     return replyNow(index) { $0.pointee.appendError(NodeCore.outOfMemoryText) }
   }
 

@@ -11,7 +11,7 @@ extension NodeCore {
   @inline(never)
   mutating func executeOther(_ index: Int, _ handler: Handler) -> Bool {
     switch handler {
-    case .client, .command, .config, .cluster, .memory, .object, .acl:
+    case .client, .command, .config, .cluster, .memory, .object, .acl, .slowlog, .latency:
       return executeContainer(index, handler)
     case .mget, .mset, .msetnx, .keys, .scan, .randomkey, .dbsize, .flushdb, .flushall, .wait:
       guard clusterState == .ok else { return refuseWhileForming(index) }
@@ -51,7 +51,6 @@ extension NodeCore {
   mutating func syntaxError(_ index: Int) -> Bool { fail(index, "ERR syntax error") }
 
   mutating func fail(_ index: Int, _ text: String) -> Bool {
-    countError(text.split(separator: " ").first.map(String.init) ?? "ERR")
     return replyNow(index) { $0.pointee.appendError(text) }
   }
 
@@ -109,6 +108,7 @@ extension NodeCore {
       session.pointee.name = ""
       session.pointee.flags.remove([.silent, .skipNext, .skipThis, .noEvict, .noTouch])
       beginAsDefaultUser(index)
+      stopMonitoring(index)
       return replyNow(index) { $0.pointee.append("+RESET\r\n") }
     case .time: return executeTime(index)
     case .role:
@@ -124,6 +124,8 @@ extension NodeCore {
       }
       return replyOK(index)
     case .info: return executeInfo(index)
+    case .monitor: return executeMonitor(index)
+    case .debug: return executeDebug(index)
     case .shutdown:
       actions.append(.shutdown)
       return replyOK(index)
@@ -178,13 +180,17 @@ extension NodeCore {
       let resp = sessions[index].pointee.resp
       return replyNow(index) { words.appendAll(to: &$0.pointee, resp: resp) }
     }
-    guard let subcommand = spec.subcommand(named: arguments.pointee[1].text) else {
+    guard let place = access.catalog.subcommandPlace(of: number, arguments.pointee[1]) else {
+      meter.isRunning = false
       return unknownSubcommand(index, spec)
     }
+    let subcommand = spec.subcommands[place]
     let name = String(subcommand.name.dropFirst(spec.name.count + 1))
     sessions[index].pointee.lastSubcommand = name
-    subcommandCalls[subcommand.name, default: 0] += 1
+    commandIs(commandIndex.subcommand(place, of: number))
     guard subcommand.accepts(wordCount: arguments.pointee.count) else {
+      commandIndex.entries[meter.number].rejected += 1
+      meter.isRunning = false
       return fail(index, "ERR wrong number of arguments for '\(subcommand.name)' command")
     }
     if handler == .acl { return executeACL(index, name) }
@@ -195,6 +201,8 @@ extension NodeCore {
     case .config: return executeConfig(index, name)
     case .cluster: return executeCluster(index, name)
     case .memory: return replyMemoryStatistics(index)
+    case .slowlog: return executeSlowLog(index, name)
+    case .latency: return executeLatency(index, name)
     default: return fail(index, "ERR wrong number of arguments for '\(subcommand.name)' command")
     }
   }

@@ -38,6 +38,7 @@ extension NodeCore {
       if operations[index].pointee.isDone { release(index) }
     }
     session.pointee.queue.removeAll()
+    stopMonitoring(id.index)
     session.pointee.isOpen = false
     bury(&session.pointee.input)
     bury(&session.pointee.output.pointee)
@@ -81,6 +82,7 @@ extension NodeCore {
   mutating func receive(_ id: SessionID, _ bytes: UnsafeRawBufferPointer) {
     guard let session = session(id) else { return }
     statistics.inputBytes &+= bytes.count
+    statistics.reads &+= 1
     session.pointee.lastActive = monotonic
     if session.pointee.flags.contains(.closing) { return }
     if _fastPath(session.pointee.input.isEmpty && !session.pointee.flags.contains(.stalled)) {
@@ -181,7 +183,10 @@ extension NodeCore {
         at &+= length
       }
       if lookahead.count > 1, clusterState == .ok { warm(session.pointee.database) }
-      if let stop = runLookahead(index) {
+      beginRun(index)
+      let stop = runLookahead(index)
+      endRun()
+      if let stop {
         return stop < 0 ? bytes.count : stop
       }
       switch outcome {
@@ -209,7 +214,9 @@ extension NodeCore {
         session.pointee.flags.insert([.stalled, .choked])
         return forgetLookahead(session, from: place)
       }
+      let length = session.pointee.output.pointee.count
       guard execute(index) else { return forgetLookahead(session, from: place) }
+      commandEnds(replyBytes: session.pointee.output.pointee.count &- length)
       if _slowPath(session.pointee.flags.contains(.closing)) { return -1 }
       place &+= 1
     }
@@ -238,7 +245,7 @@ extension NodeCore {
 
   private mutating func protocolError(_ index: Int, _ error: ProtocolError) {
     log(.verbose, "protocol error of client id=\(sessions[index].pointee.id): \(error)")
-    statistics.errors += 1
+    meter.isRunning = false
     let reply = beginReply(index)
     reply.buffer.pointee.appendError(Array("ERR Protocol error: ".utf8) + error.text)
     endReply(index, reply)
@@ -266,6 +273,7 @@ extension NodeCore {
   @inline(__always)
   mutating func endReply(_ index: Int, _ reply: OpenReply) {
     let session = sessions[index]
+    noteReply(reply.buffer, from: reply.start)
     if _slowPath(!session.pointee.flags.isDisjoint(with: [.silent, .skipThis])) {
       reply.buffer.pointee.truncate(to: reply.start)
     }
@@ -325,7 +333,7 @@ extension NodeCore {
     closeIfFinished(index)
   }
 
-  private mutating func resumeLater(_ index: Int) {
+  mutating func resumeLater(_ index: Int) {
     let session = sessions[index]
     guard !session.pointee.flags.contains(.resuming) else { return }
     session.pointee.flags.insert(.resuming)
@@ -349,6 +357,10 @@ extension NodeCore {
   /// The running command has to wait; it is shown again later.
   mutating func stall(_ index: Int) -> Bool {
     sessions[index].pointee.flags.insert(.stalled)
+    // It counts when it runs.
+    meter.isRunning = false
+    statistics.commands &-= 1
+    sessions[index].pointee.commands &-= 1
     return false
   }
 }

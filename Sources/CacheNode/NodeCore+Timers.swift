@@ -9,43 +9,80 @@ extension NodeCore {
   private static let tickInterval: UInt64 = 20_000
   /// Goes on with what waited for this round's events, then with what is due.
   mutating func finishTick() {
+    let round = meter.roundStart == 0 ? stepBegins() : meter.roundStart
     for link in overfullLinks { dropLink(link, "it takes too little of what it is sent") }
     overfullLinks.removeAll(keepingCapacity: true)
+    let eviction = stepBegins()
     stepEviction()
+    stepEnds("eviction-cycle", eviction)
     if _slowPath(clients.counted > clients.memory) { evictClients() }
     stepBurials()
+    stepPause()
     resumeSessions()
     runDeadlines()
     if monotonic >= timers.tick {
       timers.tick = monotonic + NodeCore.tickInterval
-      checkLinks()
-      dialMissing()
-      considerFounding()
-      fillBudgets()
-      stepFill()
-      stepHints()
-      stepAntiEntropy()
-      if isChanging { advanceChange() }
-      stepLeftovers()
+      tickLinks()
       sampler.sample(statistics.commands, at: monotonic)
+      inputSampler.sample(statistics.inputBytes, at: monotonic)
+      outputSampler.sample(statistics.outputBytes, at: monotonic)
     }
     stepSwim()
     applyRecords()
     if monotonic >= timers.gossip {
       timers.gossip = monotonic + configuration.timing.gossip
+      let start = stepBegins()
       gossip()
       noteSettled()
       advanceChange()
       applyRecords()
+      stepEnds("gossip", start)
     }
     if monotonic >= timers.upkeep {
       timers.upkeep = monotonic + configuration.timing.expiry
+      let start = stepBegins()
       stepClients()
       stepMemory()
+      stepEnds("memory-cycle", start)
     }
-    if monotonic >= timers.expiry { stepWalk(.deadlines) }
-    if monotonic >= timers.reap { stepWalk(.tombstones) }
+    if monotonic >= timers.expiry {
+      let start = stepBegins()
+      if isExpiryActive {
+        stepWalk(.deadlines)
+      } else {
+        timers.expiry = monotonic + configuration.timing.expiry
+      }
+      stepEnds("expire-cycle", start)
+    }
+    if monotonic >= timers.reap {
+      let start = stepBegins()
+      stepWalk(.tombstones)
+      stepEnds("tombstone-cycle", start)
+    }
     resumeSessions()
+    if latencyMonitor.threshold != nil { stepEnds("event-loop", round) }
+    meter.roundStart = 0
+  }
+
+  /// What the links and the repair need fifty times a second.
+  private mutating func tickLinks() {
+    var start = stepBegins()
+    checkLinks()
+    dialMissing()
+    considerFounding()
+    stepEnds("links", start)
+    fillBudgets()
+    start = stepBegins()
+    stepFill()
+    stepEnds("fill-cycle", start)
+    start = stepBegins()
+    stepHints()
+    stepEnds("hints-cycle", start)
+    start = stepBegins()
+    stepAntiEntropy()
+    stepEnds("anti-entropy", start)
+    if isChanging { advanceChange() }
+    stepLeftovers()
   }
 
   /// A lone node without deadlines wakes for the expiry cycle only.
@@ -55,6 +92,7 @@ extension NodeCore {
       timers.gossip, timers.upkeep, timers.expiry, timers.reap, evictionDue, burialDue)
     if !isAlone || !seedLinks.isEmpty || links.count > 0 { due = min(due, timers.tick) }
     if clusterState != .removed { due = min(due, swim.nextDue) }
+    if meter.isPaused { due = min(due, pause.until) }
     return min(due, deadlines.nextDue, hedges.nextDue)
   }
 

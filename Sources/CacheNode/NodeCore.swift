@@ -192,13 +192,21 @@ struct NodeCore: ~Copyable {
 
   var statistics = NodeStatistics()
   var errorCounts: [String: Int] = [:]
-  /// By full name, "config|get".
-  var subcommandCalls: [String: Int] = [:]
+  var meter: CommandMeter
+  var slowLog = SlowLog()
+  var latencyMonitor = LatencyMonitor()
+  /// Sessions that are shown all commands.
+  var monitors: [SessionID] = []
+  var pause = ClientPause()
+  /// DEBUG SET-ACTIVE-EXPIRE.
+  var isExpiryActive = true
   var peakBytes = 0
   var memory = MemoryState()
   var timers = Timers()
   var isDraining = false
   var sampler = OperationsSampler()
+  var inputSampler = OperationsSampler()
+  var outputSampler = OperationsSampler()
 
   init(_ configuration: NodeConfiguration, now: Instant) {
     self.configuration = configuration
@@ -209,6 +217,7 @@ struct NodeCore: ~Copyable {
     writer = configuration.actor
     commandTable = CommandTable()
     commandIndex = CommandIndex(commandTable)
+    meter = CommandMeter(configuration.durationClock)
     parameters = configuration.parameters
     if let given = configuration.access {
       access = given

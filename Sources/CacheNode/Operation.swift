@@ -103,6 +103,11 @@ struct Operation: ~Copyable {
   var ignoresLocks = false
   /// The client wants no reply.
   var isSilent = false
+  /// Of a client's operation: the number of the command's entry, and when it began to run.
+  var command = -1
+  var startedAt: UInt64 = 0
+  /// Its words cut short, for SLOWLOG.
+  var words = ByteBuffer()
 
   init(index: Int) {
     self.index = index
@@ -187,6 +192,8 @@ struct Operation: ~Copyable {
     isWaiting = false
     ignoresLocks = false
     isSilent = false
+    command = -1
+    words.removeAll()
   }
 
   /// Whose the place is: who stands in there does so for another.

@@ -21,6 +21,8 @@ package enum ParameterKind: Sendable {
   case choice([String])
   /// Pairs of seconds and changes.
   case savePoints
+  /// Numbers from 0 to 100, with decimals.
+  case percentiles
   /// The letters of keyspace events.
   case eventClasses
   /// Text that is never shown.
@@ -100,6 +102,12 @@ package struct ParameterStore: Sendable {
     open("maxmemory-samples", .integer(1...64), "5"),
     open("lfu-log-factor", .integer(0...Int(Int32.max)), "10"),
     open("lfu-decay-time", .integer(0...Int(Int32.max)), "1"),
+    open("slowlog-log-slower-than", .integer(-1...Int.max), "10000"),
+    open("slowlog-max-len", .integer(0...Int.max), "128"),
+    open("latency-monitor-threshold", .integer(0...Int.max), "0"),
+    open("latency-tracking", .yesNo, "yes"),
+    open("latency-tracking-info-percentiles", .percentiles, "50 99 99.9"),
+    fixed("enable-debug-command", .choice(["no", "yes", "local"]), "no"),
     // Read or set by clients and tools; nothing here acts on them yet.
     open("save", .savePoints, ""),
     open("appendonly", .yesNo, "no"),
@@ -107,9 +115,6 @@ package struct ParameterStore: Sendable {
     open("hz", .integer(1...500), "10"),
     open("notify-keyspace-events", .eventClasses, ""),
     open("replica-read-only", .yesNo, "yes"),
-    open("slowlog-log-slower-than", .integer(-1...Int.max), "10000"),
-    open("slowlog-max-len", .integer(0...Int.max), "128"),
-    open("latency-monitor-threshold", .integer(0...Int.max), "0"),
     open("proto-max-bulk-len", .memoryAbove(1 << 20), "536870912"),
     open("lazyfree-lazy-user-flush", .yesNo, "no"),
     open("lazyfree-lazy-user-del", .yesNo, "no"),
@@ -225,6 +230,14 @@ package struct ParameterStore: Sendable {
         return "Invalid event class character. Use 'Ag$lshzxeKEtmdn'."
       }
       values[spec.name] = canonical
+    case .percentiles:
+      let words = text.split(separator: " ")
+      let numbers = words.compactMap { ParameterStore.millionths(percent: $0) }
+      guard numbers.count == words.count else { return "Invalid \(spec.name) parameters" }
+      guard numbers.allSatisfy({ $0 <= 1_000_000 }) else {
+        return "\(spec.name) parameters should sit between [0.0,100.0]"
+      }
+      values[spec.name] = numbers.map { ParameterStore.percent($0) }.joined(separator: " ")
     case .choice(let allowed):
       guard allowed.contains(text.lowercased()) else {
         return "argument(s) must be one of the following: " + allowed.joined(separator: ", ")
@@ -243,6 +256,34 @@ package struct ParameterStore: Sendable {
     var canonical = letters.isSuperset(of: all) ? "A" : String(all.filter(letters.contains))
     canonical += String("KEmn".filter(letters.contains))
     return canonical
+  }
+
+  /// `99.9` in millionths of the whole; nil when it is no number. Beyond four decimals it is cut.
+  package static func millionths(percent text: some StringProtocol) -> Int? {
+    let parts = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
+    guard let whole = Int(parts[0]), (0...1_000_000).contains(whole) else { return nil }
+    guard parts.count > 1 else { return whole * 10_000 }
+    let decimals = parts[1].prefix(4)
+    guard parts[1].allSatisfy({ $0.isASCII && $0.isNumber }) else { return nil }
+    let padded = decimals + String(repeating: "0", count: 4 - decimals.count)
+    return Int(padded).map { whole * 10_000 + $0 }
+  }
+
+  /// The reverse, in the shortest form.
+  package static func percent(_ millionths: Int) -> String {
+    guard millionths % 10_000 > 0 else { return "\(millionths / 10_000)" }
+    var decimals = "\(millionths % 10_000)"
+    decimals = String(repeating: "0", count: 4 - decimals.count) + decimals
+    while decimals.hasSuffix("0") { decimals.removeLast() }
+    return "\(millionths / 10_000).\(decimals)"
+  }
+
+  /// Whether nobody may read the value where commands are shown.
+  package static func isSecret(_ name: String) -> Bool {
+    [
+      "requirepass", "masterauth", "masteruser", "cluster-secret", "tls-key-file-pass",
+      "tls-client-key-file-pass",
+    ].contains(name)
   }
 
   /// `100mb`, `1g`, `512`: Redis's units, where `k` is 1000 and `kb` 1024.

@@ -154,6 +154,10 @@ struct SessionFlags: OptionSet {
   static let authenticated = SessionFlags(rawValue: 1 << 14)
   /// Has to log in before anything else; restricted, too.
   static let needsLogin = SessionFlags(rawValue: 1 << 15)
+  /// Is shown the commands of all clients.
+  static let monitor = SessionFlags(rawValue: 1 << 24)
+  /// In the list of sessions that CLIENT PAUSE holds.
+  static let held = SessionFlags(rawValue: 1 << 25)
 }
 
 /// The replies behind the first waiting operation, in request order.

@@ -110,6 +110,29 @@ extension CommandText {
       - enabled oneof
         - on pure-token token=ON
         - off pure-token token=OFF
+    client|pause -3 admin,noscript,loading,stale 0 0 0 admin,slow,dangerous,connection
+      docs connection 2.9.50 O(1)
+      help Let clients wait for some time, all or those that write
+      - timeout integer
+      - mode oneof since=6.2.0 optional
+        - write pure-token token=WRITE
+        - all pure-token token=ALL
+    client|unpause 2 admin,noscript,loading,stale 0 0 0 admin,slow,dangerous,connection
+      docs connection 6.2.0 O(N) for N paused connections
+      help Let paused clients go on
+    client|unblock -3 admin,noscript,loading,stale 0 0 0 admin,slow,dangerous,connection
+      docs connection 5.0.0 O(1)
+      help Wake a connection that waits in a blocking command
+      - client-id integer
+      - timeout_error oneof optional
+        - timeout pure-token token=TIMEOUT
+        - error pure-token token=ERROR
+    client|getredir 2 noscript,loading,stale 0 0 0 slow,connection
+      docs connection 6.0.0 O(1)
+      help Tell which connection gets this one's invalidations
+    client|trackinginfo 2 noscript,loading,stale 0 0 0 slow,connection
+      docs connection 6.2.0 O(1)
+      help Tell how keys are tracked for this connection's cache
     client|help 2 loading,stale 0 0 0 slow,connection
       docs connection 5.0.0 O(1)
       help List the subcommands of CLIENT

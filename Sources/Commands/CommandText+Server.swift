@@ -125,6 +125,65 @@ extension CommandText {
     acl|whoami 2 noscript,loading,stale 0 0 0 slow
       docs server 6.0.0 O(1)
       help Tell the name of the user of this connection
+    slowlog -2 - 0 0 0 slow
+      docs server 2.2.12 By subcommand
+      help Show which commands were slow
+    slowlog|get -2 admin,loading,stale 0 0 0 admin,slow,dangerous
+      tips request_policy:all_nodes nondeterministic_output
+      docs server 2.2.12 O(N) for N entries
+      help Show the slow commands, the newest first
+      - count integer optional
+    slowlog|reset 2 admin,loading,stale 0 0 0 admin,slow,dangerous
+      tips request_policy:all_nodes response_policy:all_succeeded
+      docs server 2.2.12 O(N) for N entries
+      help Forget the slow commands
+    slowlog|len 2 admin,loading,stale 0 0 0 admin,slow,dangerous
+      tips request_policy:all_nodes response_policy:agg_sum nondeterministic_output
+      docs server 2.2.12 O(1)
+      help Count the slow commands
+    slowlog|help 2 loading,stale 0 0 0 slow
+      docs server 6.2.0 O(1)
+      help List the subcommands of SLOWLOG
+    latency -2 - 0 0 0 slow
+      docs server 2.8.13 By subcommand
+      help Show what took long
+    latency|graph 3 admin,noscript,loading,stale 0 0 0 admin,slow,dangerous
+      tips nondeterministic_output request_policy:all_nodes response_policy:special
+      docs server 2.8.13 O(1)
+      help Draw an event's samples
+      - event string
+    latency|history 3 admin,noscript,loading,stale 0 0 0 admin,slow,dangerous
+      tips nondeterministic_output request_policy:all_nodes response_policy:special
+      docs server 2.8.13 O(1)
+      help Show an event's samples
+      - event string
+    latency|reset -2 admin,noscript,loading,stale 0 0 0 admin,slow,dangerous
+      tips nondeterministic_output request_policy:all_nodes response_policy:all_succeeded
+      docs server 2.8.13 O(1)
+      help Forget the samples of some events or all
+      - event string optional multiple
+    latency|latest 2 admin,noscript,loading,stale 0 0 0 admin,slow,dangerous
+      tips nondeterministic_output request_policy:all_nodes response_policy:special
+      docs server 2.8.13 O(1)
+      help Show the last sample of each event
+    latency|doctor 2 admin,noscript,loading,stale 0 0 0 admin,slow,dangerous
+      tips nondeterministic_output request_policy:all_nodes response_policy:special
+      docs server 2.8.13 O(1)
+      help Say in words what took long
+    latency|histogram -2 admin,noscript,loading,stale 0 0 0 admin,slow,dangerous
+      tips nondeterministic_output request_policy:all_nodes response_policy:special
+      docs server 7.0.0 O(N) for N commands
+      help Show how long commands took
+      - command string optional multiple
+    latency|help 2 loading,stale 0 0 0 slow
+      docs server 2.8.13 O(1)
+      help List the subcommands of LATENCY
+    monitor 1 admin,noscript,loading,stale 0 0 0 admin,slow,dangerous
+      docs server 1.0.0 O(1)
+      help Show every command that this node's clients send
+    debug -2 admin,noscript,loading,stale 0 0 0 admin,slow,dangerous
+      docs server 1.0.0 By subcommand
+      help Help tests; off unless enable-debug-command says otherwise
     memory -2 - 0 0 0 slow
       docs server 4.0.0 By subcommand
       help Ask about memory

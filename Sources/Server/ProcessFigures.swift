@@ -12,7 +12,7 @@ func raiseDescriptors(to wanted: Int) -> Int {
   return Int(clamping: setrlimit(kind, &limit) == 0 ? limit.rlim_cur : before)
 }
 
-/// What the kernel says of this process: two system calls and a small file.
+/// What the kernel says of this process: some system calls and a small file.
 func readProcessFigures() -> ProcessFigures {
   var figures = ProcessFigures()
   var usage = rusage()
@@ -21,6 +21,8 @@ func readProcessFigures() -> ProcessFigures {
     figures.systemMicroseconds =
       Int(usage.ru_stime.tv_sec) * 1_000_000 + Int(usage.ru_stime.tv_usec)
   }
+  figures.systemMemoryBytes =
+    Int(sysconf(Int32(_SC_PHYS_PAGES))) * Int(sysconf(Int32(_SC_PAGESIZE)))
   let file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
   guard file >= 0 else { return figures }
   defer { close(file) }
@@ -32,4 +34,14 @@ func readProcessFigures() -> ProcessFigures {
     figures.residentBytes = pages * Int(sysconf(Int32(_SC_PAGESIZE)))
   }
   return figures
+}
+
+/// As `uname -srm` prints it.
+func operatingSystem() -> String {
+  var names = utsname()
+  guard uname(&names) == 0 else { return "Linux" }
+  func text(_ field: some Any) -> String {
+    withUnsafeBytes(of: field) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+  }
+  return "\(text(names.sysname)) \(text(names.release)) \(text(names.machine))"
 }

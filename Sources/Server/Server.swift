@@ -120,9 +120,11 @@ package final class Server {
     configuration.host = announcedHost(settings)
     configuration.saved = saved
     configuration.processID = Int(getpid())
+    configuration.operatingSystem = operatingSystem()
     configuration.executable = CommandLine.arguments.first ?? ""
     configuration.processFigures = { readProcessFigures() }
     configuration.descriptors = { raiseDescriptors(to: $0) }
+    configuration.durationClock = makeDurationClock()
     configuration.configurationFile = file ?? ""
     configuration.secret = (0..<32).map { _ in UInt8.random(in: 0...255, using: &random) }
     return configuration
@@ -554,6 +556,11 @@ package final class Server {
       let bytes = StateStore.readBytes(usersFile)
       let reason = String(cString: strerror(errno))
       node.usersRead(id, bytes.map { .bytes($0) } ?? .failed(reason), now: now)
+    case .sleep(let id, let microseconds):
+      usleep(UInt32(clamping: microseconds))
+      isClockFresh = false
+      readClock()
+      node.slept(id, now: now)
     case .shutdown: stop()
     }
   }

@@ -267,7 +267,8 @@ final class World {
     case .closeLink(let link): hangUp(place, link)
     case .save(let state): place.saved = state
     case .log(_, let text): logged?(place, text)
-    case .closeSession, .setReading, .rewriteConfiguration, .saveUsers, .readUsers, .shutdown:
+    case .closeSession, .setReading, .rewriteConfiguration, .saveUsers, .readUsers, .shutdown,
+      .sleep:
       break
     }
   }

@@ -182,7 +182,7 @@ final class TestCluster {
       place.node?.sessionClosed(id, now: now)
     case .save(let state): place.configuration.saved = state
     case .log(_, let text): log.append("n\(index): \(text)")
-    case .setReading, .rewriteConfiguration, .saveUsers, .readUsers, .shutdown: break
+    case .setReading, .rewriteConfiguration, .saveUsers, .readUsers, .shutdown, .sleep: break
     }
   }
 
