@@ -12,6 +12,7 @@ let package = Package(
   targets: [
     // Words: values.
     .target(name: "Primitives"),
+    .target(name: "Metrics", dependencies: ["Primitives"]),
     .target(name: "RESP", dependencies: ["Primitives"]),
     .target(name: "Objects", dependencies: ["Primitives"]),
     .target(name: "PeerProtocol", dependencies: ["Primitives", "Objects"]),
@@ -31,7 +32,7 @@ let package = Package(
     .target(
       name: "CacheNode",
       dependencies: [
-        "Access", "Primitives", "RESP", "Objects", "Keyspaces", "Placement", "Commands",
+        "Access", "Metrics", "Primitives", "RESP", "Objects", "Keyspaces", "Placement", "Commands",
         "PeerProtocol",
         "Storage", "Coordination", "Membership", "Repair",
       ]),
@@ -47,7 +48,8 @@ let package = Package(
     .target(
       name: "Server",
       dependencies: [
-        "Access", "CLinux", "CacheNode", "Configuration", "Objects", "Primitives", "Reactor",
+        "Access", "CLinux", "CacheNode", "Configuration", "Metrics", "Objects", "Primitives",
+        "Reactor",
       ]),
 
     // The other world a Node can live in.
@@ -66,7 +68,7 @@ let package = Package(
       name: "UnitTests",
       dependencies: [
         "Access", "CacheNode", "Commands", "Configuration", "Coordination", "Keyspaces",
-        "Membership",
+        "Membership", "Metrics",
         "Objects", "PeerProtocol", "Placement", "Primitives", "RESP", "Repair", "Storage",
       ]),
     .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),

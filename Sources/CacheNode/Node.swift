@@ -153,7 +153,9 @@ package final class Node {
   package func withOutput(of id: LinkID, _ write: (UnsafeRawBufferPointer) -> Int) {
     let link = core.links[id.index]
     guard link.pointee.generation == id.generation, link.pointee.isOpen else { return }
-    link.pointee.output.pointee.consume(write(link.pointee.output.pointee.readable))
+    let written = write(link.pointee.output.pointee.readable)
+    link.pointee.output.pointee.consume(written)
+    if link.pointee.peer > 0 { core.peers[link.pointee.peer].pointee.sentBytes &+= written }
     link.pointee.output.pointee.shrink(keeping: Limits.idleBufferBytes << 4)
   }
 
@@ -178,6 +180,20 @@ package final class Node {
   package func drain(now: Instant) -> Bool {
     core.now = now
     return core.drain()
+  }
+
+  // MARK: For operators
+
+  /// Writes everything that is counted in Prometheus's text format; see NodeCore+Metrics.
+  package func writeMetrics(into text: inout ByteBuffer, of shell: ShellFigures, now: Instant) {
+    core.now = now
+    core.writeMetrics(into: &text, shell)
+  }
+
+  /// Why clients should not be sent here now; nil when they may be.
+  package func unreadiness(now: Instant) -> String? {
+    core.now = now
+    return core.unreadiness()
   }
 
   // MARK: For the simulator and tests
@@ -240,6 +256,8 @@ package struct NodeStatistics: Sendable {
   package var badFrames = 0
   package var noReplicas = 0
   package var noQuorum = 0
+  /// Operations that failed because answers did not come in time.
+  package var timeouts = 0
   package var tombstonesReaped = 0
   package var transferredKeys = 0
   /// Objects that this node gave to their owners and dropped.

@@ -191,6 +191,7 @@ struct NodeCore: ~Copyable {
   var timers = Timers()
   var isDraining = false
   var sampler = OperationsSampler()
+  var service = ServiceState()
 
   init(_ configuration: NodeConfiguration, now: Instant) {
     self.configuration = configuration

@@ -8,7 +8,7 @@ import Primitives
 /// and returns. Whoever holds the loop writes what there is to write between two rounds, so a socket
 /// gets one write a round however many requests came.
 package final class EventLoop {
-  private let base: OpaquePointer
+  let base: OpaquePointer
 
   package init() {
     // One thread: no locks.
