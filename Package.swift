@@ -32,8 +32,8 @@ let package = Package(
     .target(
       name: "CacheNode",
       dependencies: [
-        "Access", "Metrics", "Primitives", "RESP", "Objects", "Keyspaces", "Placement", "Commands",
-        "PeerProtocol",
+        "Access", "Primitives", "RESP", "Objects", "Keyspaces", "Placement", "Commands",
+        "Metrics", "PeerProtocol",
         "Storage", "Coordination", "Membership", "Repair",
       ]),
 

@@ -85,6 +85,12 @@ package final class AccessCatalog: Sendable {
     }
   }
 
+  /// The place of a subcommand among those of the container with this index in the command table.
+  package func subcommandPlace(of command: Int, _ word: UnsafeRawBufferPointer) -> Int? {
+    let container = numbers[command]
+    return subcommand(of: container, word).map { $0 - entries[container].subcommands.lowerBound }
+  }
+
   /// What the words call: a command, or a container's subcommand; nil when there is no such one.
   package func number(calledBy words: CallWords) -> Int? {
     guard let number = number(of: words[0]), entries[number].parent < 0 else { return nil }

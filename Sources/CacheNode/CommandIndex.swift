@@ -1,7 +1,8 @@
 import Commands
+import Metrics
 import Primitives
 
-/// What running a command needs to know of it, without a String.
+/// What running a command needs to know of it, without a String, and what was counted for it.
 struct CommandEntry {
   var handler = Handler.ping
   var access = Handler.Access.none
@@ -12,9 +13,35 @@ struct CommandEntry {
   var keyStep = 0
   var isWrite = false
   var isDeniedWhenOutOfMemory = false
+  /// Often called, and done in well under a microsecond: see `CommandMeter`.
+  var isQuick = false
+  /// Calls that ran.
   var calls = 0
+  /// Refused before they ran.
   var rejected = 0
+  /// Ran and were answered with an error.
   var failed = 0
+  /// What the calls took together.
+  var nanoseconds: UInt64 = 0
+  /// What each took; made at the first call, and then kept.
+  var histogram: UnsafeMutablePointer<LatencyHistogram>?
+
+  var microseconds: UInt64 { nanoseconds / 1000 }
+
+  @inline(never)
+  mutating func makeHistogram() {
+    let histogram = UnsafeMutablePointer<LatencyHistogram>.allocate(capacity: 1)
+    histogram.initialize(to: LatencyHistogram())
+    self.histogram = histogram
+  }
+
+  mutating func resetStatistics() {
+    calls = 0
+    rejected = 0
+    failed = 0
+    nanoseconds = 0
+    histogram?.pointee = LatencyHistogram()
+  }
 
   @inline(__always) func accepts(_ words: Int) -> Bool {
     arity >= 0 ? words == arity : words >= -arity
@@ -31,17 +58,33 @@ struct CommandIndex: ~Copyable {
   private static let places = 256
   private let names: UnsafeMutablePointer<Name>
   private let numbers: UnsafeMutablePointer<Int16>
-  /// In the order of the command table.
+  /// In the order of the command table, and behind them the subcommands of all containers, in order.
   let entries: UnsafeMutablePointer<CommandEntry>
+  /// Commands.
   let count: Int
+  /// Commands and subcommands.
+  let total: Int
+  /// The names by number: "get", "config|get".
+  let fullNames: [String]
+  /// By the number of a container: that of its first subcommand.
+  private let firstSubcommand: [Int]
 
   init(_ table: CommandTable) {
     count = table.commands.count
+    let subcommands = table.commands.flatMap(\.subcommands)
+    total = count + subcommands.count
+    fullNames = table.commands.map(\.name) + subcommands.map(\.name)
+    var next = count
+    firstSubcommand = table.commands.map { command in
+      defer { next += command.subcommands.count }
+      return next
+    }
     names = .allocate(capacity: CommandIndex.places)
     names.initialize(repeating: Name(), count: CommandIndex.places)
     numbers = .allocate(capacity: CommandIndex.places)
     numbers.initialize(repeating: -1, count: CommandIndex.places)
-    entries = .allocate(capacity: count)
+    entries = .allocate(capacity: total)
+    entries.initialize(repeating: CommandEntry(), count: total)
     for (number, spec) in table.commands.enumerated() {
       guard let handler = Handler(rawValue: spec.name) else {
         fatalError("the command table has \(spec.name), which no handler runs")
@@ -51,7 +94,8 @@ struct CommandIndex: ~Copyable {
         firstKey: handler.access == .none ? spec.firstKey : handler.keyPosition,
         lastKey: spec.lastKey,
         keyStep: spec.keyStep, isWrite: spec.isWrite,
-        isDeniedWhenOutOfMemory: spec.isDeniedWhenOutOfMemory)
+        isDeniedWhenOutOfMemory: spec.isDeniedWhenOutOfMemory,
+        isQuick: handler.access != .none && spec.lastKey == spec.firstKey && !spec.isContainer)
       insert(spec.name, number)
     }
   }
@@ -59,6 +103,7 @@ struct CommandIndex: ~Copyable {
   deinit {
     names.deallocate()
     numbers.deallocate()
+    for number in 0..<total { entries[number].histogram?.deallocate() }
     entries.deallocate()
   }
 
@@ -91,6 +136,9 @@ struct CommandIndex: ~Copyable {
     }
     return name
   }
+
+  /// The number of a container's subcommand by its place among them.
+  func subcommand(_ place: Int, of container: Int) -> Int { firstSubcommand[container] + place }
 
   /// The number of the command; -1 when there is none.
   @inline(__always)

@@ -37,6 +37,8 @@ package struct NodeConfiguration: Sendable {
   package var executable = ""
   /// What the kernel says of the process.
   package var processFigures: @Sendable () -> ProcessFigures = { ProcessFigures() }
+  /// What durations of commands and steps are measured with; nil: with the time of the ticks.
+  package var durationClock: DurationClock?
   package var configurationFile = ""
   /// What the node remembers of its last run; nil at the first.
   package var saved: SavedState?

@@ -45,7 +45,6 @@ extension NodeCore {
   }
 
   mutating func fail(_ index: Int, _ text: [UInt8]) -> Bool {
-    countError(String(decoding: text.prefix { $0 != 32 }, as: UTF8.self))
     return replyNow(index) { $0.pointee.appendError(text) }
   }
 

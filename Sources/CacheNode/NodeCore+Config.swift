@@ -12,13 +12,7 @@ extension NodeCore {
     case "set": return setConfig(index)
     case "resetstat":
       statistics = NodeStatistics()
-      errorCounts = [:]
-      subcommandCalls = [:]
-      for number in 0..<commandIndex.count {
-        commandIndex.entries[number].calls = 0
-        commandIndex.entries[number].rejected = 0
-        commandIndex.entries[number].failed = 0
-      }
+      resetCommandStatistics()
       return replyOK(index)
     case "rewrite":
       if sessions[index].pointee.inFlight > 0 { return stall(index) }
@@ -202,6 +196,7 @@ extension NodeCore {
     guard let operation = takeOperation(.gather, .session(id)) else { return nil }
     operations[operation].pointee.gather = Gather(.allOK, parts: 1)
     session.pointee.queue.append(operation: operation)
+    takeOver(operations[operation])
     session.pointee.inFlight += 1
     holdBack(index, bits: .max, isForward: true)
     return id

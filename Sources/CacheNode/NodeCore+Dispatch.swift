@@ -33,6 +33,7 @@ extension NodeCore {
   @inline(__always)
   mutating func execute(_ index: Int) -> Bool {
     let session = sessions[index]
+    meter.isRunning = false
     let number = commandIndex.find(arguments.pointee[0])
     if _slowPath(number < 0) { return unknownCommand(index) }
     let entry = commandIndex.entries + number
@@ -47,7 +48,7 @@ extension NodeCore {
     if _slowPath(entry.pointee.isDeniedWhenOutOfMemory && isOverLimit), !makeRoom() {
       return refuseOutOfMemory(index, entry)
     }
-    entry.pointee.calls &+= 1
+    commandBegins(number)
     statistics.commands &+= 1
     session.pointee.commands &+= 1
     if entry.pointee.access != .none {
@@ -83,6 +84,7 @@ extension NodeCore {
       let buffer = session.pointee.output
       let start = buffer.pointee.count
       runLocally(call, arguments, buffer)
+      noteReply(buffer, from: start)
       if _slowPath(!session.pointee.flags.isDisjoint(with: [.silent, .skipThis])) {
         dropReply(session, to: start)
       }
@@ -92,8 +94,9 @@ extension NodeCore {
     return executeRouted(index, call)
   }
 
-  private func isSubcommandOnKey(_ entry: UnsafeMutablePointer<CommandEntry>) -> Bool {
+  private mutating func isSubcommandOnKey(_ entry: UnsafeMutablePointer<CommandEntry>) -> Bool {
     let word = arguments.pointee[1]
+    noteSubcommand()
     if entry.pointee.handler == .memory { return word.isWord("usage") }
     return word.isWord("encoding") || word.isWord("freq") || word.isWord("idletime")
       || word.isWord("refcount")
@@ -325,7 +328,16 @@ extension NodeCore {
     session.pointee.flags.remove(.skipThis)
     session.pointee.queue.append(operation: operation)
     session.pointee.inFlight += 1
+    takeOver(place)
     return operation
+  }
+
+  /// The running command is a subcommand that is counted by itself.
+  private mutating func noteSubcommand() {
+    let container = meter.number
+    if let place = access.catalog.subcommandPlace(of: container, arguments.pointee[1]) {
+      commandIs(commandIndex.subcommand(place, of: container))
+    }
   }
 
   static let tooManyText = "TRYAGAIN too many operations wait for other nodes"
@@ -363,7 +375,9 @@ extension NodeCore {
 
   @inline(never)
   mutating func refuseWhileForming(_ index: Int) -> Bool {
-    countError("CLUSTERDOWN")
+    commandIndex.entries[meter.number].rejected &+= 1
+    meter.refused = meter.number
+    meter.isRunning = false
     let text =
       clusterState == .removed
       ? "CLUSTERDOWN The node has left its cluster; CLUSTER MEET lets it join one"
@@ -373,11 +387,6 @@ extension NodeCore {
 
   static let noReplicasText =
     "NOREPLICAS Not enough owners of the key are alive; nothing was applied"
-
-  mutating func countError(_ word: String) {
-    statistics.errors += 1
-    if errorCounts.count < 128 || errorCounts[word] != nil { errorCounts[word, default: 0] += 1 }
-  }
 
   @inline(never)
   private mutating func unknownCommand(_ index: Int) -> Bool {
@@ -398,7 +407,6 @@ extension NodeCore {
     let text =
       Array("ERR unknown command '".utf8) + cBytes(name, limit: 128)
       + Array("', with args beginning with: ".utf8)
-    countError("ERR")
     return replyNow(index) { $0.pointee.appendError(text + shown) }
   }
 
@@ -415,7 +423,8 @@ extension NodeCore {
   @inline(never)
   mutating func wrongArity(_ index: Int, _ number: Int) -> Bool {
     commandIndex.entries[number].rejected += 1
-    countError("ERR")
+    meter.refused = number
+    meter.isRunning = false
     let name = commandTable.commands[number].name
     return replyNow(index) {
       $0.pointee.appendError("ERR wrong number of arguments for '\(name)' command")

@@ -162,6 +162,7 @@ extension NodeCore {
     session.pointee.flags.remove(.skipThis)
     operation.pointee.gather = Gather(combination, parts: parts)
     session.pointee.queue.append(operation: parent)
+    takeOver(operations[parent])
     session.pointee.inFlight += 1
     return parent
   }
@@ -288,7 +289,6 @@ extension NodeCore {
       words[place].withUnsafeBytes { slotHasher.slot(of: $0).index }
     }
     guard slots.allSatisfy({ $0 == slots[0] }) else {
-      countError("CROSSSLOT")
       return replyNow(index) {
         $0.pointee.appendError("CROSSSLOT Keys in request don't hash to the same slot")
       }

@@ -160,18 +160,14 @@ extension NodeCore {
 
   private func commandStatsSection() -> [String] {
     var lines = ["# Commandstats"]
-    for number in 0..<commandIndex.count {
+    for number in 0..<commandIndex.total {
       let entry = commandIndex.entries[number]
-      guard entry.calls > 0 || entry.rejected > 0, !commandTable.commands[number].isContainer else {
-        continue
-      }
+      guard entry.calls > 0 || entry.rejected > 0 else { continue }
+      let each = entry.calls == 0 ? 0 : entry.nanoseconds / UInt64(entry.calls) / 10
       lines.append(
-        "cmdstat_\(commandTable.commands[number].name):calls=\(entry.calls),usec=0,"
-          + "usec_per_call=0.00,rejected_calls=\(entry.rejected),failed_calls=\(entry.failed)")
-    }
-    for (name, calls) in subcommandCalls.sorted(by: { $0.key < $1.key }) {
-      lines.append(
-        "cmdstat_\(name):calls=\(calls),usec=0,usec_per_call=0.00,rejected_calls=0,failed_calls=0")
+        "cmdstat_\(commandIndex.fullNames[number]):calls=\(entry.calls),"
+          + "usec=\(entry.microseconds),usec_per_call=\(each / 100).\(each % 100 / 10)\(each % 10),"
+          + "rejected_calls=\(entry.rejected),failed_calls=\(entry.failed)")
     }
     return lines
   }

@@ -359,7 +359,6 @@ extension NodeCore {
     }
     let entry = commandIndex.entries[number]
     if _slowPath(entry.isDeniedWhenOutOfMemory && isOverLimit), !makeRoom() {
-      countError("OOM")
       return refuseForward(id, request, NodeCore.outOfMemoryText)
     }
     if entry.handler == .msetnx { return startForwardedMSETNX(id, request, database, resp) }

@@ -122,7 +122,7 @@ extension NodeCore {
     -> Bool
   {
     entry.pointee.rejected += 1
-    countError("OOM")
+    meter.refused = sessions[index].pointee.lastCommand
     return replyNow(index) { $0.pointee.appendError(NodeCore.outOfMemoryText) }
   }
 

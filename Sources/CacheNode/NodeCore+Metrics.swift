@@ -15,7 +15,7 @@ import Storage
 /// What only the shell knows of itself.
 package struct ShellFigures: Sendable {
   /// How long the rounds of the event loop took, without their waiting.
-  package var rounds = DurationHistogram()
+  package var rounds = LatencyHistogram()
   /// HTTP connections that were closed for being too slow, or for newer ones.
   package var droppedHTTPConnections = 0
 
@@ -40,6 +40,7 @@ extension NodeCore {
     writeProcess(&metrics)
     writeLoop(&metrics, shell)
     writeClients(&metrics)
+    writeOperations(&metrics)
     writeFailures(&metrics)
     writeMemory(&metrics)
     writeKeys(&metrics)
@@ -167,6 +168,8 @@ extension NodeCore {
       "coterie_memory_peak_bytes", "The most that was used since the start.", max(peakBytes, used))
     metrics.gauge(
       "coterie_memory_limit_bytes", "maxmemory; 0: none.", parameters.number("maxmemory"))
+    metrics.begin("coterie_memory_policy_info", .gauge, "maxmemory-policy; always 1.")
+    metrics.sample(.integer(1), MetricLabel("policy", parameters["maxmemory-policy"] ?? ""))
     metrics.gauge(
       "coterie_memory_slack_bytes", "Memory that records left and that others will use again.",
       table.slackBytes)

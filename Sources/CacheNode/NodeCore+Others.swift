@@ -51,7 +51,6 @@ extension NodeCore {
   mutating func syntaxError(_ index: Int) -> Bool { fail(index, "ERR syntax error") }
 
   mutating func fail(_ index: Int, _ text: String) -> Bool {
-    countError(text.split(separator: " ").first.map(String.init) ?? "ERR")
     return replyNow(index) { $0.pointee.appendError(text) }
   }
 
@@ -178,13 +177,17 @@ extension NodeCore {
       let resp = sessions[index].pointee.resp
       return replyNow(index) { words.appendAll(to: &$0.pointee, resp: resp) }
     }
-    guard let subcommand = spec.subcommand(named: arguments.pointee[1].text) else {
+    guard let place = access.catalog.subcommandPlace(of: number, arguments.pointee[1]) else {
+      meter.isRunning = false
       return unknownSubcommand(index, spec)
     }
+    let subcommand = spec.subcommands[place]
     let name = String(subcommand.name.dropFirst(spec.name.count + 1))
     sessions[index].pointee.lastSubcommand = name
-    subcommandCalls[subcommand.name, default: 0] += 1
+    commandIs(commandIndex.subcommand(place, of: number))
     guard subcommand.accepts(wordCount: arguments.pointee.count) else {
+      commandIndex.entries[meter.number].rejected += 1
+      meter.isRunning = false
       return fail(index, "ERR wrong number of arguments for '\(subcommand.name)' command")
     }
     if handler == .acl { return executeACL(index, name) }

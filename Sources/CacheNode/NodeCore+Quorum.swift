@@ -794,6 +794,7 @@ extension NodeCore {
     switch origin {
     case .session(let id):
       guard let session = session(id) else { return release(index) }
+      operationAnswered(operation)
       session.pointee.inFlight -= 1
       if operation.pointee.isLarge { session.pointee.largeInFlight -= 1 }
       if operation.pointee.isForward { session.pointee.forwardsInFlight -= 1 }
@@ -819,7 +820,6 @@ extension NodeCore {
   /// Nothing was applied, and the client may try again.
   private mutating func refuse(_ index: Int) {
     statistics.noReplicas += 1
-    countError("NOREPLICAS")
     let operation = operations[index]
     operation.pointee.reply.pointee.removeAll()
     operation.pointee.reply.pointee.appendError(NodeCore.noReplicasText)
@@ -854,7 +854,6 @@ extension NodeCore {
 
   private mutating func failWrite(_ index: Int, _ counts: String) {
     statistics.noQuorum += 1
-    countError("NOQUORUM")
     let operation = operations[index]
     operation.pointee.reply.pointee.appendError(
       "NOQUORUM \(counts) acknowledged; the write may have been applied")

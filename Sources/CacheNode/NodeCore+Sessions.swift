@@ -167,7 +167,10 @@ extension NodeCore {
         at &+= length
       }
       if lookahead.count > 1, clusterState == .ok { warm(session.pointee.database) }
-      if let stop = runLookahead(index) {
+      beginRun()
+      let stop = runLookahead(index)
+      endRun()
+      if let stop {
         return stop < 0 ? bytes.count : stop
       }
       switch outcome {
@@ -195,7 +198,9 @@ extension NodeCore {
         session.pointee.flags.insert([.stalled, .choked])
         return forgetLookahead(session, from: place)
       }
+      let length = session.pointee.output.pointee.count
       guard execute(index) else { return forgetLookahead(session, from: place) }
+      commandEnds(replyBytes: session.pointee.output.pointee.count &- length)
       if _slowPath(session.pointee.flags.contains(.closing)) { return -1 }
       place &+= 1
     }
@@ -224,7 +229,7 @@ extension NodeCore {
 
   private mutating func protocolError(_ index: Int, _ error: ProtocolError) {
     log(.verbose, "protocol error of client id=\(sessions[index].pointee.id): \(error)")
-    statistics.errors += 1
+    meter.isRunning = false
     let reply = beginReply(index)
     reply.buffer.pointee.appendError(Array("ERR Protocol error: ".utf8) + error.text)
     endReply(index, reply)
@@ -252,6 +257,7 @@ extension NodeCore {
   @inline(__always)
   mutating func endReply(_ index: Int, _ reply: OpenReply) {
     let session = sessions[index]
+    noteReply(reply.buffer, from: reply.start)
     if _slowPath(!session.pointee.flags.isDisjoint(with: [.silent, .skipThis])) {
       reply.buffer.pointee.truncate(to: reply.start)
     }
@@ -332,6 +338,10 @@ extension NodeCore {
   /// The running command has to wait; it is shown again later.
   mutating func stall(_ index: Int) -> Bool {
     sessions[index].pointee.flags.insert(.stalled)
+    // It counts when it runs.
+    meter.isRunning = false
+    statistics.commands &-= 1
+    sessions[index].pointee.commands &-= 1
     return false
   }
 }

@@ -184,14 +184,14 @@ struct NodeCore: ~Copyable {
 
   var statistics = NodeStatistics()
   var errorCounts: [String: Int] = [:]
-  /// By full name, "config|get".
-  var subcommandCalls: [String: Int] = [:]
+  var meter: CommandMeter
   var peakBytes = 0
   var memory = MemoryState()
   var timers = Timers()
   var isDraining = false
   var sampler = OperationsSampler()
   var service = ServiceState()
+  var failures = OperationFailures()
 
   init(_ configuration: NodeConfiguration, now: Instant) {
     self.configuration = configuration
@@ -202,6 +202,7 @@ struct NodeCore: ~Copyable {
     writer = configuration.actor
     commandTable = CommandTable()
     commandIndex = CommandIndex(commandTable)
+    meter = CommandMeter(configuration.durationClock)
     parameters = configuration.parameters
     if let given = configuration.access {
       access = given

@@ -101,6 +101,9 @@ struct Operation: ~Copyable {
   var ignoresLocks = false
   /// The client wants no reply.
   var isSilent = false
+  /// Of a client's operation: the number of the command's entry, and when it began to run.
+  var command = -1
+  var startedAt: UInt64 = 0
 
   init(index: Int) {
     self.index = index
@@ -154,6 +157,7 @@ struct Operation: ~Copyable {
     isWaiting = false
     ignoresLocks = false
     isSilent = false
+    command = -1
   }
 
   /// Whose the place is: who stands in there does so for another.

@@ -36,6 +36,8 @@ package struct ParameterStore: Sendable {
     fixed("port", .integer(0...65_535), "6379"),
     fixed("cluster-port", .integer(0...65_535), "0"),
     fixed("bind", .text, "127.0.0.1"),
+    fixed("metrics-port", .integer(0...65_535), "0"),
+    fixed("metrics-bind", .text, "127.0.0.1"),
     fixed("dir", .text, "."),
     fixed("logfile", .text, ""),
     open("loglevel", .choice(["debug", "verbose", "notice", "warning"]), "notice"),

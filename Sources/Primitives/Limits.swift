@@ -96,6 +96,8 @@ package enum Limits {
   /// come back.
   @inlinable package static var authenticationFailures: Int { 10 }
   @inlinable package static var authenticationWindow: UInt64 { 60_000_000 }
+  /// Kinds of errors (their first words) that are counted apart.
+  @inlinable package static var errorKinds: Int { 128 }
   /// Addresses whose failed logins are remembered.
   @inlinable package static var authenticationAddresses: Int { 1024 }
 }

@@ -31,6 +31,13 @@ package struct ArgumentList: ~Copyable {
       start: base.unsafelyUnwrapped + range.offset, count: range.length)
   }
 
+  /// How far the arguments reach from the request's beginning: about the request's length.
+  @inlinable @inline(__always)
+  package var extent: Int {
+    let last = ranges.unsafelyUnwrapped[count &- 1]
+    return last.offset &+ last.length
+  }
+
   /// Empties the list for a request whose bytes begin at `base`.
   @inlinable @inline(__always)
   package mutating func reset(base: UnsafeRawPointer) {

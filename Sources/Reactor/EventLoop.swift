@@ -92,6 +92,14 @@ package final class Watcher {
   }
 }
 
+/// Reads the clock that durations are measured by.
+@inline(__always)
+package func readMonotonicMicroseconds() -> UInt64 {
+  var time = timespec()
+  clock_gettime(CLOCK_MONOTONIC, &time)
+  return UInt64(time.tv_sec) * 1_000_000 + UInt64(time.tv_nsec) / 1000
+}
+
 /// Reads both clocks.
 package func readClocks() -> Instant {
   var wall = timespec()

@@ -111,7 +111,10 @@ package final class HTTPServer {
     while open.count >= HTTPServer.connections { drop(open[0]) }
     accepted += 1
     if accepted >= HTTPServer.acceptsPerRound { evconnlistener_disable(listener) }
-    guard let stream = bufferevent_socket_new(loop.base, -1, 0) else { return nil }
+    // The descriptor is closed with the last reference, ours. evhttp would close it while the stream's
+    // events are still there, and libevent would take the next socket of that number for known.
+    guard let stream = bufferevent_socket_new(loop.base, -1, Int32(BEV_OPT_CLOSE_ON_FREE.rawValue))
+    else { return nil }
     bufferevent_incref(stream)
     open.append(
       Connection(stream: stream, openedAt: readClocks().monotonicMicroseconds))
@@ -142,9 +145,10 @@ package final class HTTPServer {
     return onEvent == nil
   }
 
-  /// After each round: the next one accepts again.
+  /// After each round: what evhttp is done with is closed, and the next round accepts again.
   @inline(__always)
   package func finishRound() {
+    if _slowPath(!open.isEmpty) { removeClosed() }
     guard accepted > 0 else { return }
     accepted = 0
     evconnlistener_enable(listener)

@@ -13,6 +13,8 @@ struct LocalCluster {
   private let directives: [Directive]
   private let directory: String
   private let ownsDirectory: Bool
+  /// The first node's `metrics-port`; 0 for none.
+  private let metricsPort: Int
 
   /// How long stopping children are waited for, in seconds, before they are killed.
   private static let patience = 10
@@ -20,6 +22,7 @@ struct LocalCluster {
   init(_ request: CommandLineRequest, _ settings: Settings) throws(ConfigurationError) {
     count = request.localCluster
     port = settings.parameters.number("port")
+    metricsPort = settings.parameters.number("metrics-port")
     file = request.file
     directives = request.directives.filter { !["port", "dir", "cluster-seeds"].contains($0.name) }
     guard port + count - 1 <= 55_535 else {
@@ -80,6 +83,7 @@ struct LocalCluster {
     if let file { words.append(file) }
     for directive in directives { words += ["--\(directive.name)"] + directive.words }
     words += ["--port", "\(port)", "--dir", directory, "--cluster-seeds", seeds]
+    if metricsPort > 0 { words += ["--metrics-port", "\(metricsPort + port - self.port)"] }
     words.append("--ends-with-parent")
     var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }
     arguments.append(nil)

@@ -40,6 +40,9 @@ package final class Server {
 
   private var timer: Watcher?
   private var timerDue = UInt64.max
+  /// `metrics-port`, when there is one.
+  private var admin: HTTPServer?
+  private var shellFigures = ShellFigures()
   private var isStopping = false
   private var stopDeadline = UInt64.max
 
@@ -71,6 +74,7 @@ package final class Server {
       configuration.access = try Server.users(settings)
       node = Node(configuration, now: now)
       try openPorts(port)
+      try openMetricsPort()
     } catch let error as StartError {
       throw ConfigurationError(error.description)
     } catch {
@@ -103,6 +107,7 @@ package final class Server {
     configuration.processID = Int(getpid())
     configuration.executable = CommandLine.arguments.first ?? ""
     configuration.processFigures = { readProcessFigures() }
+    configuration.durationClock = makeDurationClock()
     configuration.configurationFile = file ?? ""
     configuration.secret = (0..<32).map { _ in UInt8.random(in: 0...255, using: &random) }
     return configuration
@@ -152,6 +157,23 @@ package final class Server {
     }
   }
 
+  /// `/metrics`, `/health` and `/ready`; without a password, so on the loopback unless told otherwise.
+  private func openMetricsPort() throws {
+    let port = UInt16(settings.parameters.number("metrics-port"))
+    let host = settings.parameters["metrics-bind"] ?? ""
+    guard port > 0 else { return }
+    do {
+      admin = try HTTPServer(loop, host: host == "*" ? "0.0.0.0" : host, port: port) {
+        [unowned self] path, body in
+        self.readClock()
+        self.shellFigures.droppedHTTPConnections = self.admin?.dropped ?? 0
+        return answerAdmin(path, self.node, self.shellFigures, self.now, &body)
+      }
+    } catch {
+      throw StartError("metrics-port: \(error.description)")
+    }
+  }
+
   // MARK: Running
 
   /// Runs until the node is told to stop.
@@ -171,6 +193,8 @@ package final class Server {
       isClockFresh = false
       loop.runOnce()
       finishRound()
+      admin?.finishRound()
+      measureRound()
     }
     save(node.savedState)
     write(.notice, "stopped")
@@ -196,6 +220,7 @@ package final class Server {
     let timer = loop.watch(.timer) { [unowned self] in
       self.readClock()
       self.node.closeIdleSessions(now: self.now)
+      self.admin?.closeOverdue(now: self.now.monotonicMicroseconds)
       for listener in self.listeners { listener.watcher?.start() }
       watcher?.schedule(microseconds: 1_000_000)
     }
@@ -223,6 +248,13 @@ package final class Server {
       let wait = due > now.monotonicMicroseconds ? due - now.monotonicMicroseconds : 0
       timer?.schedule(microseconds: max(wait, 1))
     }
+  }
+
+  /// Counts how long the round took: from its first reading of the clock to one more at its end.
+  @inline(__always)
+  private func measureRound() {
+    let end = readMonotonicMicroseconds()
+    shellFigures.rounds.record((end - min(end, now.monotonicMicroseconds)) * 1000)
   }
 
   private func write(_ level: LogLevel, _ text: String) {

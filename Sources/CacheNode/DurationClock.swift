@@ -1,0 +1,23 @@
+/// What a node measures durations with. It is told the time once a tick, which is too coarse for a
+/// command; reading a clock is its shell's part (DESIGN.md, section 2), so the shell lends it a function.
+///
+/// Nothing that a node does depends on it: it is for INFO, SLOWLOG and LATENCY alone. A node without
+/// one, as in the simulator, measures with the time of its ticks.
+package struct DurationClock: Sendable {
+  /// Ticks since some moment. Called once or twice a command: a few nanoseconds.
+  package var read: @convention(c) () -> UInt64
+  /// Nanoseconds of 2^32 ticks.
+  package var scale: UInt64
+
+  package init(scale: UInt64, read: @escaping @convention(c) () -> UInt64) {
+    self.scale = scale
+    self.read = read
+  }
+
+  /// The nanoseconds that so many ticks are.
+  @inline(__always)
+  package func nanoseconds(ticks: UInt64) -> UInt64 {
+    let (high, low) = ticks.multipliedFullWidth(by: scale)
+    return high &<< 32 | low &>> 32
+  }
+}
