@@ -13,12 +13,12 @@ let package = Package(
     // Words: values.
     .systemLibrary(name: "CMemory"),
     .target(name: "Primitives", dependencies: ["CMemory"]),
+    .target(name: "Metrics", dependencies: ["Primitives"]),
     .target(name: "RESP", dependencies: ["Primitives"]),
     .target(name: "Objects", dependencies: ["Primitives"]),
     .target(name: "PeerProtocol", dependencies: ["Primitives", "Objects"]),
     .target(name: "Keyspaces", dependencies: ["Primitives", "Objects", "PeerProtocol"]),
     .target(name: "Placement", dependencies: ["Primitives"]),
-    .target(name: "Metrics"),
     .target(name: "Commands", dependencies: ["Primitives", "RESP"]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .target(name: "Access", dependencies: ["CCrypto", "Commands", "Primitives", "RESP"]),
@@ -50,7 +50,8 @@ let package = Package(
     .target(
       name: "Server",
       dependencies: [
-        "Access", "CLinux", "CacheNode", "Configuration", "Objects", "Primitives", "Reactor",
+        "Access", "CLinux", "CacheNode", "Configuration", "Metrics", "Objects", "Primitives",
+        "Reactor",
       ]),
 
     // The other world a Node can live in.

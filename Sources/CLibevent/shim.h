@@ -1,4 +1,9 @@
 // First, because libevent asks for GNU names before it includes this: modules must not see two `fd_set`s.
 #include <sys/select.h>
 
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
 #include <event2/event.h>
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <event2/listener.h>

@@ -38,6 +38,8 @@ struct CommandMeter {
   /// The running command is to be accounted for when it ends: it was not refused, and no operation has
   /// taken it over.
   var isRunning = false
+  /// The command that was refused last, until its error is counted; -1 for none.
+  var refused = -1
   /// How many commands may share a reading: 1 when each has to be known exactly.
   var shared = CommandMeter.mostShared
   /// Nanoseconds from which on somebody wants to know of a command: SLOWLOG or LATENCY.
@@ -194,6 +196,7 @@ extension NodeCore {
     statistics.errors &+= 1
     let word = reply.dropFirst().prefix { $0 > 32 }
     let name = String(decoding: word, as: UTF8.self)
+    countFailure(name, of: number)
     if errorCounts.count < Limits.errorKinds || errorCounts[name] != nil {
       errorCounts[name, default: 0] += 1
     }
@@ -205,5 +208,6 @@ extension NodeCore {
   mutating func resetCommandStatistics() {
     for number in 0..<commandIndex.total { commandIndex.entries[number].resetStatistics() }
     errorCounts = [:]
+    failures = OperationFailures()
   }
 }

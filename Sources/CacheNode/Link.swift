@@ -24,6 +24,13 @@ struct Peer {
   var pullAt: UInt64 = 0
   var compareAt: UInt64 = 0
   var hasAllUpTo: UInt64 = 0
+  /// Bytes of all links with it.
+  var sentBytes = 0
+  var receivedBytes = 0
+  var dialsFailed = 0
+  /// Links that this node dialled and lost: closed by the other side, or given up.
+  var linksLost = 0
+  var linksGivenUp = 0
 }
 
 /// A connection to or from another node.

@@ -176,7 +176,12 @@ package final class Node {
   package func withOutput(of id: LinkID, _ write: (UnsafeRawBufferPointer) -> Int) -> Bool {
     let link = core.links[id.index]
     guard link.pointee.generation == id.generation, link.pointee.isOpen else { return false }
+    let before = link.pointee.output.pointee.totalCount
     let waits = Node.show(link.pointee.output, write)
+    if link.pointee.peer > 0 {
+      core.peers[link.pointee.peer].pointee.sentBytes &+=
+        before &- link.pointee.output.pointee.totalCount
+    }
     link.pointee.output.pointee.shrink(keeping: Limits.idleBufferBytes << 4)
     return waits
   }
@@ -210,6 +215,20 @@ package final class Node {
   package func drain(now: Instant) -> Bool {
     core.now = now
     return core.drain()
+  }
+
+  // MARK: For operators
+
+  /// Writes everything that is counted in Prometheus's text format; see NodeCore+Metrics.
+  package func writeMetrics(into text: inout ByteBuffer, of shell: ShellFigures, now: Instant) {
+    core.now = now
+    core.writeMetrics(into: &text, shell)
+  }
+
+  /// Why clients should not be sent here now; nil when they may be.
+  package func unreadiness(now: Instant) -> String? {
+    core.now = now
+    return core.unreadiness()
   }
 
   // MARK: For the simulator and tests
@@ -278,6 +297,8 @@ package struct NodeStatistics: Sendable {
   package var refusedLinks = 0
   package var noReplicas = 0
   package var noQuorum = 0
+  /// Operations that failed because answers did not come in time.
+  package var timeouts = 0
   package var tombstonesReaped = 0
   package var transferredKeys = 0
   /// Objects that this node gave to their owners and dropped.

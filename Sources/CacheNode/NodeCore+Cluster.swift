@@ -50,13 +50,20 @@ extension NodeCore {
   // MARK: Texts
 
   /// Slots with as many living owners as a write wants, and as many that can vote in a read.
-  private func slotsServed() -> Int {
-    (0..<Slot.count).filter { slot in
-      let copies = policies[0].copies
-      let owners = (0..<copies).map { liveness[Int(ring.owner(Slot(slot), rank: $0))] }
-      return owners.filter { $0 > 0 }.count >= policies[0].write
-        && owners.filter { $0 == 2 }.count >= policies[0].read
-    }.count
+  func slotsServed() -> Int {
+    let policy = policies[0]
+    var served = 0
+    for slot in 0..<Slot.count {
+      var alive = 0
+      var voting = 0
+      for rank in 0..<policy.copies {
+        let state = liveness[Int(ring.owner(Slot(slot), rank: rank))]
+        if state > 0 { alive += 1 }
+        if state == 2 { voting += 1 }
+      }
+      if alive >= policy.write && voting >= policy.read { served += 1 }
+    }
+    return served
   }
 
   private func clusterInfo() -> String {

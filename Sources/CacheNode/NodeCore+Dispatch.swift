@@ -378,6 +378,7 @@ extension NodeCore {
   @inline(never)
   mutating func refuseWhileForming(_ index: Int) -> Bool {
     commandIndex.entries[meter.number].rejected &+= 1
+    meter.refused = meter.number
     meter.isRunning = false
     let text =
       clusterState == .removed
@@ -424,6 +425,7 @@ extension NodeCore {
   @inline(never)
   mutating func wrongArity(_ index: Int, _ number: Int) -> Bool {
     commandIndex.entries[number].rejected += 1
+    meter.refused = number
     meter.isRunning = false
     let name = commandTable.commands[number].name
     return replyNow(index) {

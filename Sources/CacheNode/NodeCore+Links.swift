@@ -116,6 +116,7 @@ extension NodeCore {
       seedLinks[endpoint] = monotonic + pause
     }
     guard peer > 0, peers[peer].pointee.outLink == id.index else { return }
+    countLoss(of: link, peer)
     peers[peer].pointee.outLink = -1
     peers[peer].pointee.nextDial = monotonic + pause
     setLiveness(peer, 0)
@@ -123,6 +124,16 @@ extension NodeCore {
     peers[peer].pointee.comparesSince = 0
     abandon(peer: peer)
     endExchanges(with: peer)
+  }
+
+  private func countLoss(of link: UnsafeMutablePointer<Link>, _ peer: Int) {
+    if !link.pointee.isConnected {
+      peers[peer].pointee.dialsFailed += 1
+    } else if link.pointee.closeAsked {
+      peers[peer].pointee.linksGivenUp += 1
+    } else {
+      peers[peer].pointee.linksLost += 1
+    }
   }
 
   mutating func setLiveness(_ peer: Int, _ value: UInt8) {
@@ -142,6 +153,7 @@ extension NodeCore {
   mutating func linkReceived(_ id: LinkID, _ bytes: UnsafeRawBufferPointer) {
     guard let link = link(id) else { return }
     statistics.peerInputBytes &+= bytes.count
+    if link.pointee.peer > 0 { peers[link.pointee.peer].pointee.receivedBytes &+= bytes.count }
     link.pointee.health.heard()
     if _slowPath(!link.pointee.isReady) { return receiveUnproven(id, bytes) }
     if _fastPath(link.pointee.input.isEmpty) {

@@ -123,6 +123,7 @@ extension NodeCore {
     -> Bool
   {
     entry.pointee.rejected += 1
+    meter.refused = sessions[index].pointee.lastCommand
     return replyNow(index) { $0.pointee.appendError(NodeCore.outOfMemoryText) }
   }
 

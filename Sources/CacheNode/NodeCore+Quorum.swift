@@ -931,6 +931,7 @@ extension NodeCore {
         generation: operation.pointee.generation)
       return
     }
+    statistics.timeouts += 1
     if operation.pointee.isWaiting {
       operation.pointee.isWaiting = false
       locks[operation.pointee.hash]?.removeAll { $0 == index }

@@ -207,6 +207,8 @@ struct NodeCore: ~Copyable {
   var sampler = OperationsSampler()
   var inputSampler = OperationsSampler()
   var outputSampler = OperationsSampler()
+  var service = ServiceState()
+  var failures = OperationFailures()
 
   init(_ configuration: NodeConfiguration, now: Instant) {
     self.configuration = configuration

@@ -62,6 +62,8 @@ package struct ParameterStore: Sendable {
     open("tls-session-caching", .yesNo, "yes"),
     open("tls-session-cache-size", .integer(0...Int(Int32.max)), "20480"),
     open("tls-session-cache-timeout", .integer(0...Int(Int32.max)), "300"),
+    fixed("metrics-port", .integer(0...65_535), "0"),
+    fixed("metrics-bind", .text, "127.0.0.1"),
     fixed("dir", .text, "."),
     fixed("logfile", .text, ""),
     open("loglevel", .choice(["debug", "verbose", "notice", "warning"]), "notice"),

@@ -150,6 +150,8 @@ package enum Limits {
   @inlinable package static var offerInterval: UInt64 { 500_000 }
   /// How long a leaver waits for the delivery of its hints, in microseconds.
   @inlinable package static var leaveHintsWait: UInt64 { 30_000_000 }
+  /// Other nodes that have series of their own in /metrics.
+  @inlinable package static var peersInMetrics: Int { 128 }
   /// Fallbacks that CLUSTER PREFLIST shows behind the owners.
   @inlinable package static var shownFallbacks: Int { 3 }
   /// Words of one request of a client that has to log in first, as in Redis 7.0.

@@ -8,7 +8,7 @@ import Primitives
 /// and returns. Whoever holds the loop writes what there is to write between two rounds, so a socket
 /// gets one write a round however many requests came.
 package final class EventLoop {
-  private let base: OpaquePointer
+  let base: OpaquePointer
 
   package init() {
     // One thread: no locks.
@@ -93,6 +93,14 @@ package final class Watcher {
       tv_sec: Int(min(microseconds / 1_000_000, 1 << 30)), tv_usec: Int(microseconds % 1_000_000))
     event_add(event, &time)
   }
+}
+
+/// Reads the clock that durations are measured by.
+@inline(__always)
+package func readMonotonicMicroseconds() -> UInt64 {
+  var time = timespec()
+  clock_gettime(CLOCK_MONOTONIC, &time)
+  return UInt64(time.tv_sec) * 1_000_000 + UInt64(time.tv_nsec) / 1000
 }
 
 /// Reads both clocks.

@@ -19,6 +19,8 @@ struct LocalCluster {
   private let directives: [Directive]
   private let directory: String
   private let ownsDirectory: Bool
+  /// The first node's `metrics-port`; 0 for none.
+  private let metricsPort: Int
 
   /// How long stopping children are waited for, in seconds, before they are killed.
   private static let patience = 10
@@ -29,9 +31,10 @@ struct LocalCluster {
     tlsPort = settings.parameters.number("tls-port")
     hasPlainPort = settings.parameters.number("port") != 0
     seedPort = settings.parameters.isYes("tls-cluster") && tlsPort != 0 ? tlsPort : port
+    metricsPort = settings.parameters.number("metrics-port")
     file = request.file
     directives = request.directives.filter {
-      !["port", "tls-port", "dir", "cluster-seeds"].contains($0.name)
+      !["port", "tls-port", "metrics-port", "dir", "cluster-seeds"].contains($0.name)
     }
     guard max(port, tlsPort) + count - 1 <= 55_535 else {
       throw ConfigurationError("port \(port): leaves no room for \(count) nodes below 55536")
@@ -97,6 +100,7 @@ struct LocalCluster {
     for directive in directives { words += ["--\(directive.name)"] + directive.words }
     words += ["--port", hasPlainPort ? "\(port)" : "0"]
     if tlsPort != 0 { words += ["--tls-port", "\(tlsPort + index)"] }
+    if metricsPort != 0 { words += ["--metrics-port", "\(metricsPort + index)"] }
     words += ["--dir", directory, "--cluster-seeds", seeds]
     words.append("--ends-with-parent")
     var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }

@@ -51,6 +51,9 @@ package final class Server {
 
   private var timer: Watcher?
   private var timerDue = UInt64.max
+  /// `metrics-port`, when there is one.
+  private var admin: HTTPServer?
+  private var shellFigures = ShellFigures()
   private var isStopping = false
   private var stopDeadline = UInt64.max
 
@@ -90,6 +93,7 @@ package final class Server {
       configuration.applyTLS = { tls.apply($0) }
       node = Node(configuration, now: now)
       try openPorts()
+      try openMetricsPort()
     } catch let error as StartError {
       throw ConfigurationError(error.description)
     } catch {
@@ -199,6 +203,23 @@ package final class Server {
     }
   }
 
+  /// `/metrics`, `/health` and `/ready`; without a password, so on the loopback unless told otherwise.
+  private func openMetricsPort() throws {
+    let port = UInt16(settings.parameters.number("metrics-port"))
+    let host = settings.parameters["metrics-bind"] ?? ""
+    guard port > 0 else { return }
+    do {
+      admin = try HTTPServer(loop, host: host == "*" ? "0.0.0.0" : host, port: port) {
+        [unowned self] path, body in
+        self.readClock()
+        self.shellFigures.droppedHTTPConnections = self.admin?.dropped ?? 0
+        return answerAdmin(path, self.node, self.shellFigures, self.now, &body)
+      }
+    } catch {
+      throw StartError("metrics-port: \(error.description)")
+    }
+  }
+
   // MARK: Running
 
   /// Runs until the node is told to stop.
@@ -220,6 +241,8 @@ package final class Server {
       handshakeSteps = 0
       loop.runOnce()
       finishRound()
+      admin?.finishRound()
+      measureRound()
     }
     save(node.savedState)
     write(.notice, "stopped")
@@ -256,6 +279,7 @@ package final class Server {
     let timer = loop.watch(.timer) { [unowned self] in
       self.readClock()
       self.expireHandshakes()
+      self.admin?.closeOverdue(now: self.now.monotonicMicroseconds)
       watcher?.schedule(microseconds: 1_000_000)
     }
     watcher = timer
@@ -282,6 +306,13 @@ package final class Server {
       let wait = due > now.monotonicMicroseconds ? due - now.monotonicMicroseconds : 0
       timer?.schedule(microseconds: max(wait, 1))
     }
+  }
+
+  /// Counts how long the round took: from its first reading of the clock to one more at its end.
+  @inline(__always)
+  private func measureRound() {
+    let end = readMonotonicMicroseconds()
+    shellFigures.rounds.record((end - min(end, now.monotonicMicroseconds)) * 1000)
   }
 
   func write(_ level: LogLevel, _ text: String) {
