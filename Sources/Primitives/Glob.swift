@@ -3,8 +3,8 @@
 // Redis's rules: `*`, `?`, `[a-z]`, `[^a]`, `\x`; everything but `*` takes exactly one byte. Its
 // quirks are kept, for clients see them: a class that is never closed ends with the pattern, a `\`
 // that is last stands for itself, an escaped byte in a class is compared as it is even where case
-// is ignored, and the ends of a range are signed bytes, as C's `char` is on x86 (`[a-\xff]` takes
-// what is *not* between: -1 to 97).
+// is ignored, the ends of a range are signed bytes, as C's `char` is on x86 (`[a-\xff]` takes what
+// is *not* between: -1 to 97), and the empty text matches `*`, but not `**`.
 //
 // A pattern comes from anybody who may send KEYS, SCAN or a rule, so it may be made to be slow.
 // Two ways, the second only where the first turns out to be slow:
@@ -53,6 +53,7 @@ package struct GlobMatcher {
   }
 
   package mutating func matches(_ text: UnsafeRawBufferPointer) -> Bool {
+    if text.isEmpty { return pattern.isEmpty || (pattern.count == 1 && pattern[0] == star) }
     let limit = allowance * (pattern.count + text.count)
     var p = 0
     var t = 0

@@ -41,7 +41,9 @@ final class CommandPump {
     }
     settle()
     for _ in 0..<200 where !isFormed(count) { advance(milliseconds: 50) }
-    property(isFormed(count), "\(count) nodes make no cluster")
+    property(
+      isFormed(count),
+      "\(count) nodes make no cluster: " + nodes.map { "\($0.hasClusterFormed) \($0.memberCount) \($0.membersAlive) \($0.peersAlive) \($0.isChanging) \($0.isFilled)" }.joined(separator: ", "))
   }
 
   private static func configuration(
@@ -68,7 +70,7 @@ final class CommandPump {
   private func isFormed(_ count: Int) -> Bool {
     nodes.allSatisfy {
       $0.hasClusterFormed && $0.memberCount == count && $0.membersAlive == count
-        && $0.peersAlive == count - 1 && !$0.isChanging && $0.isFilled
+        && $0.peersAlive == count - 1 && (count == 1 || !$0.isChanging) && $0.isFilled
     }
   }
 

@@ -46,10 +46,12 @@ private struct PlainPattern {
   }
 
   private var elements: [Element] = []
+  private let isEmptyOrStar: Bool
   private let ignoringCase: Bool
 
   init(_ pattern: [UInt8], ignoringCase: Bool) {
     self.ignoringCase = ignoringCase
+    isEmptyOrStar = pattern.isEmpty || pattern == [UInt8(ascii: "*")]
     var rest = pattern[...]
     while let first = rest.popFirst() {
       switch first {
@@ -94,6 +96,7 @@ private struct PlainPattern {
   }
 
   func matches(_ text: [UInt8]) -> Bool {
+    if text.isEmpty { return isEmptyOrStar }
     var places = Array(repeating: false, count: text.count + 1)
     places[0] = true
     for element in elements {
