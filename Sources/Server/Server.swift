@@ -638,15 +638,7 @@ package final class Server {
     _ values: [(name: String, value: String)], _ users: [String]
   ) -> String? {
     guard let file else { return "The server is running without a config file" }
-    let fresh = Keyspace()
-    return store.rewrite(file, values, users) { name, value in
-      if let spec = ParameterStore.spec(name) { return spec.initial == value }
-      // A keyspace other than `default` exists by its first setting.
-      guard let split = KeyspaceSettings.split(name), split.keyspace == "default",
-        let parameter = split.parameter
-      else { return false }
-      return fresh.value(of: parameter) == value
-    }
+    return store.rewrite(file, values, users, isDefault: ConfigurationFile.isDefault)
   }
 }
 

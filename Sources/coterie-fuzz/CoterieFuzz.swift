@@ -13,6 +13,10 @@ import Primitives
 //     siblings    encoded sets, contexts         the same, and tokens that are only taken whole
 //     histories   a script for three replicas    sets that writes and merges make: laws, and a dumb model
 //     access      an ACL file, rules of a user   written again, the same users who may do the same
+//     conf        a conf file, a command line    rewritten and read again, the same node
+//     globs       a pattern and a text           what a plain matcher says, within a bound of steps
+//     commands    a script for one or three      what a model says; every command takes part
+//                 whole nodes
 //
 // All but the histories are fed with what an enemy may send, those with what honest nodes can make of
 // each other: the laws of a lattice hold for honest data, robustness for all data.

@@ -6,6 +6,9 @@ enum Target: String, CaseIterable {
   case siblings
   case histories
   case access
+  case conf
+  case globs
+  case commands
 
   /// The target that the last component of `path` names.
   static func named(_ path: String) -> Target? {
@@ -21,6 +24,9 @@ enum Target: String, CaseIterable {
     case .siblings: checkSiblings(bytes)
     case .histories: checkHistory(bytes)
     case .access: checkAccess(bytes)
+    case .conf: checkConf(bytes)
+    case .globs: checkGlob(bytes)
+    case .commands: checkCommands(bytes)
     }
   }
 
@@ -33,6 +39,9 @@ enum Target: String, CaseIterable {
     case .siblings: siblingSeeds
     case .histories: historySeeds
     case .access: accessSeeds
+    case .conf: confSeeds
+    case .globs: globSeeds
+    case .commands: commandSeeds
     }
   }
 }

@@ -17,6 +17,10 @@ struct ConfigurationFileTests {
       ("save ''\n", ["save="]), ("node-name \"a b\"\n", ["node-name=a b"]),
       ("node-name 'a \"b'\n", ["node-name=a \"b"]), ("node-name \"a\\\"b\"\n", ["node-name=a\"b"]),
       ("keyspace.app:cart.w all\n", ["keyspace.app:cart.w=all"]), ("dir /a#b\n", ["dir=/a#b"]),
+      ("zone \"a\\n\\x41\\xZ\\\\\"\n", ["zone=a\nAxZ\\"]),
+      ("zone 'it\\'s \\n'\n", ["zone=it's \\n"]),
+      // The accent is no part of the quote.
+      ("zone \"a\"\n# \"\u{301}\n", ["zone=a"]), ("zone \"\u{301}\"\n", ["zone=\u{301}"]),
     ]
     for row in rows {
       #expect(try parse(row.text) == row.directives, "\(row.text.debugDescription)")
@@ -30,6 +34,7 @@ struct ConfigurationFileTests {
       ("# a\n\nport 1\nbind\n", "line 4 of test.conf: 'bind' has no value"),
       ("dir \"open\n", "line 1 of test.conf: a quote is not closed in: dir \"open"),
       ("port 1\ndir 'open\n", "line 2 of test.conf: a quote is not closed in: dir 'open"),
+      ("dir 'a'b\n", "line 1 of test.conf: a quote is not closed in: dir 'a'b"),
     ]
     for row in rows {
       #expect(throws: ConfigurationError(row.error)) { try parse(row.text) }
@@ -68,6 +73,13 @@ struct ConfigurationFileTests {
     #expect(rewrite(rewritten, [("port", "7002"), ("timeout", "0"), ("hz", "20")]) == rewritten)
   }
 
+  @Test("Of several lines for one directive the last counted, and only one is left")
+  func repeatedDirectives() {
+    let text = "port 1\n# between\nPORT 2\nslave-read-only no\nreplica-read-only no\n"
+    let values = [("port", "3"), ("replica-read-only", "yes")]
+    #expect(rewrite(text, values) == "port 3\n# between\nslave-read-only yes\n")
+  }
+
   @Test("Defaults are only written where there is a line for them")
   func defaults() {
     #expect(rewrite("", [("port", "6379"), ("timeout", "0")]) == "\n")
@@ -85,7 +97,7 @@ struct ConfigurationFileTests {
     let values = [
       ("a", "plain"), ("b", "two words"), ("c", ""), ("d", "quote\"d"), ("e", "back\\slash"),
       ("f", "it's"), ("g", "#hash"), ("h", "a #b"), ("i", "Ünï"), ("j", "\"\""),
-      ("k", "two  blanks"),
+      ("k", "two  blanks"), ("l", "line\nfeed\tand\u{1}"), ("m", "\"\u{301}"), ("n", " edge "),
     ]
     let directives = try ConfigurationFile.parse(rewrite("", values), name: "test.conf")
     #expect(directives.map(\.name) == values.map(\.0))

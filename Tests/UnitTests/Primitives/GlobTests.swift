@@ -12,7 +12,8 @@ struct GlobTests {
   /// Measured with KEYS on redis-server 7.0.15.
   private static let rows: [(pattern: String, text: String, matches: Bool)] = [
     ("", "", true), ("", "a", false), ("a", "", false), ("*", "", true), ("*", "abc", true),
-    ("**", "x", true), ("a**b", "ab", true), ("a*b*c", "aXbYc", true), ("a*b*c", "aXbY", false),
+    ("**", "", false), ("**", "x", true), ("a**b", "ab", true), ("a*b*c", "aXbYc", true),
+    ("a*b*c", "aXbY", false),
     ("*abc", "ababc", true), ("*aab", "aaab", true), ("x*", "", false), ("?", "", false),
     ("?", "a", true), ("?", "ab", false), ("*?", "a", true), ("*?", "", false),
     ("h?llo", "hello", true), ("h[ae]llo", "hallo", true), ("h[ae]llo", "hillo", false),
@@ -48,7 +49,7 @@ struct GlobTests {
     let alphabet = Array("aabb**??[]^-\\".utf8)
     for _ in 0..<3000 {
       let pattern = (0..<generator.below(8)).map { _ in generator.pick(alphabet) }
-      let text = (0..<generator.below(6)).map { _ in generator.pick(Array("abc[-\\".utf8)) }
+      let text = (0...generator.below(5)).map { _ in generator.pick(Array("abc[-\\".utf8)) }
       #expect(
         matches(pattern, text) == recursive(pattern[...], text[...]),
         "\(pattern.text) on \(text.text)")
