@@ -6,7 +6,7 @@ import RESP
 // administrative commands, as in Redis.
 //
 // While nobody monitors it costs a look at a flag. A monitor that does not read is closed when
-// `Limits.clientOutputBytes` wait for it.
+// `Limits.monitorOutputBytes` wait for it.
 
 extension NodeCore {
   mutating func executeMonitor(_ index: Int) -> Bool {
@@ -40,7 +40,7 @@ extension NodeCore {
       reply.buffer.pointee.append(line)
       endReply(id.index, reply)
       markDirty(id.index)
-      if reply.buffer.pointee.count > Limits.clientOutputBytes { dropMonitor(id.index) }
+      if reply.buffer.pointee.totalCount > Limits.monitorOutputBytes { dropMonitor(id.index) }
     }
   }
 
@@ -49,7 +49,7 @@ extension NodeCore {
     log(
       .warning,
       "client id=\(sessions[index].pointee.id) addr=\(sessions[index].pointee.address) monitors and "
-        + "does not read: \(Limits.clientOutputBytes) bytes wait for it; closing it")
+        + "does not read: \(Limits.monitorOutputBytes) bytes wait for it; closing it")
     kill(index)
   }
 

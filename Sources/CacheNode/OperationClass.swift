@@ -93,7 +93,9 @@ struct OperationFailures {
 
   subscript(operation: OperationClass, failure: OperationFailure) -> Int {
     get { counts[operation.rawValue * OperationFailure.allCases.count + failure.rawValue] }
-    set { counts[operation.rawValue * OperationFailure.allCases.count + failure.rawValue] = newValue }
+    set {
+      counts[operation.rawValue * OperationFailure.allCases.count + failure.rawValue] = newValue
+    }
   }
 }
 

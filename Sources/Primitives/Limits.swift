@@ -11,6 +11,8 @@ package enum Limits {
   @inlinable package static var queryBufferBytes: Int { 1 << 30 }
   /// Replies that wait for one client: above, its commands are not run until it reads on.
   @inlinable package static var clientOutputBytes: Int { 1 << 20 }
+  /// Commands that wait to be shown to a client that monitors: above, it is closed.
+  @inlinable package static var monitorOutputBytes: Int { 16 << 20 }
   /// Buffers of a connection above this are counted whenever they change.
   @inlinable package static var largeBufferBytes: Int { 64 << 10 }
   /// What the shell keeps for a connection.

@@ -43,7 +43,10 @@ final class CommandPump {
     for _ in 0..<200 where !isFormed(count) { advance(milliseconds: 50) }
     property(
       isFormed(count),
-      "\(count) nodes make no cluster: " + nodes.map { "\($0.hasClusterFormed) \($0.memberCount) \($0.membersAlive) \($0.peersAlive) \($0.isChanging) \($0.isFilled)" }.joined(separator: ", "))
+      "\(count) nodes make no cluster: "
+        + nodes.map {
+          "\($0.hasClusterFormed) \($0.memberCount) \($0.membersAlive) \($0.peersAlive) \($0.isChanging) \($0.isFilled)"
+        }.joined(separator: ", "))
   }
 
   private static func configuration(
@@ -91,7 +94,6 @@ final class CommandPump {
       let step = nodes.count == 1 ? left : min(left, 50_000)
       time += step
       left -= step
-      for node in nodes { node.closeIdleSessions(now: now) }
       settle()
     } while left > 0
   }
