@@ -159,7 +159,7 @@ extension NodeCore {
     metrics.begin("coterie_memory_bytes", .gauge, "Memory that counts toward maxmemory, by kind.")
     for (kind, bytes) in [
       ("dataset", table.recordBytes), ("index", table.tableBytes), ("hash_trees", table.treeBytes),
-      ("hints", hints.bytes), ("buffers", memory.buffers),
+      ("hints", hints.bytes), ("buffers", clients.counted),
     ] {
       metrics.sample(.integer(bytes), MetricLabel("kind", kind))
     }
