@@ -70,7 +70,8 @@ struct BlobTests {
     buffer.append(value + [UInt8](repeating: 9, count: 5000))
     var lender = Lender(store)
     lender.begin(buffer)
-    let blob = try #require(lender.keep(buffer.readable.slice(0, value.count)))
+    let kept = lender.keep(buffer.readable.slice(0, value.count))
+    let blob = try #require(kept)
     lender.end(&buffer, consumed: buffer.count)
     #expect(blob.resize(to: 3 * Self.big))
     #expect(blob.count == 3 * Self.big && store.pointee.liveBytes == 3 * Self.big)
@@ -89,11 +90,12 @@ struct BlobTests {
     var lender = Lender(store)
     lender.begin(buffer)
     let bytes = buffer.readable
-    let second = try #require(
-      lender.keep(bytes.slice(values[0].count + gap.count, values[1].count)))
-    let first = try #require(lender.keep(bytes.slice(0, values[0].count)))
-    #expect(lender.keep(bytes.slice(5, 100)) == nil)
-    values[0].withUnsafeBytes { #expect(lender.keep($0) == nil) }
+    let later = lender.keep(bytes.slice(values[0].count + gap.count, values[1].count))
+    let earlier = lender.keep(bytes.slice(0, values[0].count))
+    let (second, first) = (try #require(later), try #require(earlier))
+    let small = lender.keep(bytes.slice(5, 100))
+    let foreign = values[0].withUnsafeBytes { lender.keep($0) }
+    #expect(small == nil && foreign == nil)
     lender.end(&buffer, consumed: bytes.count - 4)
     #expect(buffer.bytes == "rest".bytes && buffer.capacity < 1000)
     #expect(Array(first.bytes) == values[0] && Array(second.bytes) == values[1])
