@@ -176,7 +176,7 @@ package struct BlobStore: ~Copyable {
 
   package var hasBuried: Bool { first != nil }
 
-  /// Gives back at most `budget` bytes, and at least a page.
+  /// Gives back about `budget` bytes in whole pages, at most a page more.
   package mutating func step(_ budget: Int) {
     var left = budget
     while left > 0, let head = first {

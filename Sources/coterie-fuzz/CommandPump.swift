@@ -156,20 +156,26 @@ final class CommandPump {
     var sessions: [SessionID] = []
     nodes[index].takeDirtySessions(into: &sessions)
     for session in sessions {
-      nodes[index].withOutput(of: session) { bytes in
-        received[Client(node: index, session: session), default: []] += bytes
-        return bytes.count
-      }
+      while nodes[index].withOutput(
+        of: session,
+        { bytes in
+          received[Client(node: index, session: session), default: []] += bytes
+          return bytes.count
+        })
+      {}
     }
     var dirty: [LinkID] = []
     nodes[index].takeDirtyLinks(into: &dirty)
     for link in dirty {
-      nodes[index].withOutput(of: link) { bytes in
-        if let other = links[End(node: index, link: link)], !bytes.isEmpty {
-          underway.append((other, Array(bytes)))
-        }
-        return bytes.count
-      }
+      while nodes[index].withOutput(
+        of: link,
+        { bytes in
+          if let other = links[End(node: index, link: link)] {
+            underway.append((other, Array(bytes)))
+          }
+          return bytes.count
+        })
+      {}
     }
   }
 

@@ -140,22 +140,30 @@ final class TestCluster {
     var sessions: [SessionID] = []
     node.takeDirtySessions(into: &sessions)
     for id in sessions {
-      node.withOutput(of: id) { bytes in
-        guard let client = place.clients[id]?.client, client.reads else { return 0 }
-        client.output += Array(bytes)
-        return bytes.count
+      var isTaken = true
+      while isTaken {
+        isTaken = false
+        node.withOutput(of: id) { bytes in
+          guard let client = place.clients[id]?.client, client.reads else { return 0 }
+          client.output += Array(bytes)
+          isTaken = !bytes.isEmpty
+          return bytes.count
+        }
       }
     }
     var dirty: [LinkID] = []
     node.takeDirtyLinks(into: &dirty)
     for id in dirty {
-      node.withOutput(of: id) { bytes in
-        // An end that is not connected yet keeps its bytes.
-        guard let other = place.links[id] else { return 0 }
-        if !bytes.isEmpty {
+      var isTaken = true
+      while isTaken {
+        isTaken = false
+        node.withOutput(of: id) { bytes in
+          // An end that is not connected yet keeps its bytes.
+          guard let other = place.links[id] else { return 0 }
           deliveries.append(Delivery(place: other.place, link: other.id, bytes: Array(bytes)))
+          isTaken = !bytes.isEmpty
+          return bytes.count
         }
-        return bytes.count
       }
     }
     var actions: [Action] = []
