@@ -54,7 +54,7 @@ struct BlobTests {
     while store.pointee.hasBuried {
       let before = store.pointee.buriedBytes
       store.pointee.step(Self.big)
-      #expect(before - store.pointee.buriedBytes <= Self.big + Pages.pageBytes)
+      #expect(before - store.pointee.buriedBytes <= Self.big + 4096)
       steps += 1
     }
     #expect((10...11).contains(steps))
