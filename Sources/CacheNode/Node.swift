@@ -167,7 +167,9 @@ package final class Node {
     core.statistics.outputBytes &+= before &- session.pointee.output.pointee.totalCount
     core.statistics.writes &+= 1
     session.pointee.output.pointee.shrink(keeping: Limits.idleBufferBytes)
-    if _slowPath(session.pointee.counted > Limits.largeBufferBytes) { core.recount(id.index) }
+    if _slowPath(waits || session.pointee.counted > Limits.largeBufferBytes) {
+      core.recount(id.index)
+    }
     if _slowPath(session.pointee.flags.contains(.choked)) { core.outputWritten(id.index) }
     return waits
   }

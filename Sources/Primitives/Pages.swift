@@ -60,8 +60,8 @@ extension ByteBuffer {
     let kept = capacity - front
     let wanted = (tail - head) + (head - front) + (needed - count)
     // Room that was not touched costs nothing, and the steps have to be geometric all the same:
-    // page tables are moved, too.
-    let size = Pages.rounded(max(wanted, kept + kept / 4))
+    // page tables are moved, too. Not below the capacity that says that these are pages.
+    let size = Pages.rounded(max(wanted, kept + kept / 4, Limits.pagedBufferBytes))
     let base = storage.unsafelyUnwrapped
     storage = Pages.resize(base + front, from: kept, to: size)
     Pages.release(base, front)
