@@ -1,17 +1,25 @@
 import Primitives
 import Storage
 
-// What big values, big buffers and flushed databases leave behind is given back in slices: see Blob. It counts as used
-// memory until then, but nothing is evicted for it, because it is on its way out.
+// What big values, big buffers and flushed databases leave behind is given back in slices: see Blob. It
+// counts as used memory until then, but nothing is evicted for it, because it is on its way out.
 
 extension NodeCore {
-  /// Gives a big buffer's pages to the graveyard; a small one stays as it is.
+  /// Gives a big buffer's pages to the graveyard, with what was in them; a small one stays as it is.
   @inline(__always)
   func bury(_ buffer: inout ByteBuffer) {
     if _slowPath(buffer.capacity >= Limits.pagedBufferBytes) {
       buffer.removeAll()
       buffer.bury(in: table.blobs)
     }
+  }
+
+  /// Empties a buffer whose owner is gone: what is attached is let go by name, because the optimizer
+  /// was seen to leave that out of an assignment's end of the old value; big pages go to the graveyard.
+  func discard(_ buffer: inout ByteBuffer) {
+    buffer.removeAll()
+    if buffer.capacity >= Limits.pagedBufferBytes { buffer.bury(in: table.blobs) }
+    buffer = ByteBuffer()
   }
 
   /// One slice, at most one a `burialInterval`: a busy loop has rounds of some microseconds.

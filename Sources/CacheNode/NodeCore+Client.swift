@@ -227,8 +227,7 @@ extension NodeCore {
     session.pointee.queue.removeAll()
     // It may never read what waits for it.
     session.pointee.flags.remove([.stalled, .closeAsked])
-    bury(&session.pointee.output.pointee)
-    session.pointee.output.pointee = ByteBuffer()
+    discard(&session.pointee.output.pointee)
     closeAfterReplies(index)
   }
 

@@ -106,10 +106,8 @@ extension NodeCore {
     guard let link = link(id) else { return }
     let pause = pauseBeforeRedial(link, id)
     link.pointee.isOpen = false
-    bury(&link.pointee.input)
-    bury(&link.pointee.output.pointee)
-    link.pointee.input = ByteBuffer()
-    link.pointee.output.pointee = ByteBuffer()
+    discard(&link.pointee.input)
+    discard(&link.pointee.output.pointee)
     links.free(id.index)
     let peer = link.pointee.peer
     if let endpoint = link.pointee.endpoint, seedLinks[endpoint] != nil {

@@ -40,10 +40,8 @@ extension NodeCore {
     session.pointee.queue.removeAll()
     stopMonitoring(id.index)
     session.pointee.isOpen = false
-    bury(&session.pointee.input)
-    bury(&session.pointee.output.pointee)
-    session.pointee.input = ByteBuffer()
-    session.pointee.output.pointee = ByteBuffer()
+    discard(&session.pointee.input)
+    discard(&session.pointee.output.pointee)
     clients.counted -= session.pointee.counted
     memory.others -= session.pointee.counted
     session.pointee.counted = 0
@@ -113,8 +111,7 @@ extension NodeCore {
       ? Limits.unauthenticatedQueryBytes : clients.queryBytes
     if _slowPath(session.pointee.input.count > most) {
       log(.warning, "closing client id=\(session.pointee.id): client-query-buffer-limit")
-      bury(&session.pointee.input)
-      session.pointee.input = ByteBuffer()
+      discard(&session.pointee.input)
       kill(index)
     }
     if session.pointee.input.capacity > Limits.largeBufferBytes { recount(index) }
