@@ -259,7 +259,7 @@ extension GlobMatcher {
     while p < end {
       let (set, next) = takenBytes(at: p)
       let bit = UInt64(1) << UInt64(number & 63)
-      set.forEach { masks[Int($0) * words + (number >> 6)] |= bit }
+      set.forEachByte { masks[Int($0) * words + (number >> 6)] |= bit }
       steps += 4
       p = next
       number += 1
@@ -363,14 +363,14 @@ private struct ByteSet {
     bits = (~bits.0, ~bits.1, ~bits.2, ~bits.3)
   }
 
-  func forEach(_ body: (UInt8) -> Void) {
+  func forEachByte(_ body: (UInt8) -> Void) {
     ByteSet.forEach(in: bits.0, 0, body)
     ByteSet.forEach(in: bits.1, 64, body)
     ByteSet.forEach(in: bits.2, 128, body)
     ByteSet.forEach(in: bits.3, 192, body)
   }
 
-  private static func forEach(in word: UInt64, _ base: UInt8, _ body: (UInt8) -> Void) {
+  private static func forEachByte(in word: UInt64, _ base: UInt8, _ body: (UInt8) -> Void) {
     var word = word
     while word != 0 {
       body(base + UInt8(word.trailingZeroBitCount))
