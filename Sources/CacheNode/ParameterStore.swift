@@ -92,7 +92,9 @@ package struct ParameterStore: Sendable {
     open("acl-pubsub-default", .choice(["allchannels", "resetchannels"]), "resetchannels"),
     open("protected-mode", .yesNo, "yes"),
     open("client-query-buffer-limit", .memoryAbove(1 << 20), "1073741824"),
-    open("client-output-buffer-limit", .outputLimits, OutputLimits().text),
+    open(
+      "client-output-buffer-limit", .outputLimits,
+      "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60"),
     open("maxmemory-clients", .memoryOrShare, "10%"),
     open("maxmemory", .memory, "0"),
     open(

@@ -364,10 +364,10 @@ private struct ByteSet {
   }
 
   func forEachByte(_ body: (UInt8) -> Void) {
-    ByteSet.forEach(in: bits.0, 0, body)
-    ByteSet.forEach(in: bits.1, 64, body)
-    ByteSet.forEach(in: bits.2, 128, body)
-    ByteSet.forEach(in: bits.3, 192, body)
+    ByteSet.forEachByte(in: bits.0, 0, body)
+    ByteSet.forEachByte(in: bits.1, 64, body)
+    ByteSet.forEachByte(in: bits.2, 128, body)
+    ByteSet.forEachByte(in: bits.3, 192, body)
   }
 
   private static func forEachByte(in word: UInt64, _ base: UInt8, _ body: (UInt8) -> Void) {
