@@ -80,15 +80,18 @@ extension NodeCore {
 
   /// Whether a dead object needs to be remembered no longer.
   func isReapable(_ object: ObjectView) -> Bool {
-    guard object.isTombstone else { return false }
-    let since = max(object.version.stamp.milliseconds, object.deadline)
-    if sabotaged(.earlyReaping) { return since + 1000 < wall }
+    object.isTombstone
+      && max(object.version.stamp.milliseconds, object.deadline) <= reapableUpTo
+  }
+
+  /// Tombstones that were written, and would have ended, by then are remembered no longer.
+  var reapableUpTo: UInt64 {
+    if sabotaged(.earlyReaping) { return wall - min(wall, 1001) }
     let margin =
       sabotaged(.hastyReaping)
       ? 0 : max(configuration.timing.settleMargin, operationTimeout * 2) / 1000
-    if since &+ margin <= clearedAt { return true }
     let longest = UInt64(parameters.number("tombstone-ttl")) * 1000
-    return since <= wall && wall - since >= longest
+    return max(clearedAt - min(clearedAt, margin), wall - min(wall, longest))
   }
 
   /// A co-owner that has restarted, or came to own other slots, has pulled nothing yet.

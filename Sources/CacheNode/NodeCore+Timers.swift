@@ -48,7 +48,7 @@ extension NodeCore {
     if monotonic >= timers.expiry {
       let start = stepBegins()
       if isExpiryActive {
-        stepWalk(.deadlines)
+        stepWalk(.deadlines(at: wall))
       } else {
         timers.expiry = monotonic + configuration.timing.expiry
       }
@@ -56,7 +56,7 @@ extension NodeCore {
     }
     if monotonic >= timers.reap {
       let start = stepBegins()
-      stepWalk(.tombstones)
+      stepWalk(.tombstones(upTo: reapableUpTo))
       stepEnds("tombstone-cycle", start)
     }
     resumeSessions()
@@ -104,7 +104,7 @@ extension NodeCore {
   // walked in a few steps. What is due and not yet found is dead to every command all the same.
 
   private mutating func stepWalk(_ sought: Table.Sought) {
-    var at = sought == .deadlines ? timers.expiryAt : timers.reapAt
+    var at = sought.isDeadlines ? timers.expiryAt : timers.reapAt
     var found = KeyList()
     swap(&found, &foundKeys)
     var looked = 0
@@ -117,7 +117,13 @@ extension NodeCore {
         at.nextDatabase(of: table.databases)
         continue
       }
-      let step = look(for: sought, at, Limits.walkedRecordsAtOnce - looked, &found)
+      guard table.totalCount(database: at.database, slot: at.slot) > 0 else {
+        at.advance(to: nil, databases: table.databases)
+        continue
+      }
+      let step = table.find(
+        sought, database: at.database, slot: at.slot, from: at.segment,
+        looks: Limits.walkedRecordsAtOnce - looked, into: &found)
       looked += step.looked
       taken += found.count
       for place in 0..<found.count { take(sought, at.database, at.slot, found[place]) }
@@ -127,22 +133,13 @@ extension NodeCore {
     swap(&found, &foundKeys)
     let isBehind = looked >= Limits.walkedRecordsAtOnce / 4 && taken * 10 >= looked
     let next = monotonic + (isBehind ? Limits.walkPause : restingInterval(sought))
-    if sought == .deadlines {
+    if sought.isDeadlines {
       timers.expiryAt = at
       timers.expiry = next
     } else {
       timers.reapAt = at
       timers.reap = next
     }
-  }
-
-  private func look(
-    for sought: Table.Sought, _ at: SlotWalk, _ looks: Int, _ found: inout KeyList
-  ) -> (looked: Int, next: Int?) {
-    let wall = wall
-    return table.find(
-      sought, database: at.database, slot: at.slot, from: at.segment, looks: looks, into: &found
-    ) { sought == .deadlines ? $0.live(at: wall) == nil : isReapable($0) }
   }
 
   private func count(_ sought: Table.Sought, _ database: Int) -> Int {
@@ -163,7 +160,7 @@ extension NodeCore {
   private mutating func take(
     _ sought: Table.Sought, _ database: Int, _ slot: Int, _ key: UnsafeRawBufferPointer
   ) {
-    if sought == .deadlines { return expire(database, slot, key) }
+    if sought.isDeadlines { return expire(database, slot, key) }
     statistics.tombstonesReaped += 1
     _ = table.remove(database: database, slot: slot, hash: table.hash(key), key: key)
   }

@@ -885,17 +885,30 @@ extension Table {
 
   /// What a walk over the table looks for.
   package enum Sought {
-    /// Objects with a deadline that are no tombstones.
-    case deadlines
-    case tombstones
+    /// Objects that are no tombstones and whose deadline, in Unix milliseconds, has passed at that time.
+    case deadlines(at: UInt64)
+    /// Tombstones that neither were written nor would have ended later than that.
+    case tombstones(upTo: UInt64)
+
+    package var isDeadlines: Bool {
+      if case .deadlines = self { true } else { false }
+    }
+
+    func takes(_ object: ObjectView) -> Bool {
+      switch self {
+      case .deadlines(let time): object.live(at: time) == nil
+      case .tombstones(let limit):
+        object.isTombstone && max(object.version.stamp.milliseconds, object.deadline) <= limit
+      }
+    }
   }
 
   /// Looks at what is sought in a slot, segment by segment from number `first` on, until at least
-  /// `looks` records were looked at, and appends the keys of those that fulfil `condition`. Touches
-  /// no other records. `next` is the segment to go on with; nil when the slot is done.
+  /// `looks` records were looked at; collects the keys of those that are due. Says how many it looked
+  /// at and with which segment to go on; nil at the slot's end.
   package func find(
     _ sought: Sought, database: Int, slot: Int, from first: Int, looks: Int,
-    into keys: inout KeyList, where condition: (ObjectView) -> Bool
+    into keys: inout KeyList
   ) -> (looked: Int, next: Int?) {
     guard let table = homes[database], table[slot].total > 0 else { return (0, nil) }
     var looked = 0
@@ -910,11 +923,10 @@ extension Table {
       }
       for index in 0..<segment.used {
         let entry = Entry(segment.entries[index])
-        guard entry.isTombstone == (sought == .tombstones),
-          entry.hasDeadline || sought == .tombstones
+        guard entry.isTombstone != sought.isDeadlines, entry.hasDeadline || !sought.isDeadlines
         else { continue }
         looked += 1
-        if condition(view(entry.record)) { keys.append(entry.record.key) }
+        if sought.takes(view(entry.record)) { keys.append(entry.record.key) }
       }
     }
     return (looked, next)

@@ -85,8 +85,7 @@ struct TableWalkTests {
         var looked = 0
         while let from = next {
           let step = fixture.table.find(
-            .deadlines, database: 0, slot: 0, from: from, looks: looks, into: &due
-          ) { $0.live(at: now) == nil }
+            .deadlines(at: now), database: 0, slot: 0, from: from, looks: looks, into: &due)
           #expect(step.looked < looks + 256)
           looked += step.looked
           next = step.next
@@ -98,8 +97,10 @@ struct TableWalkTests {
     }
     var tombstones = KeyList()
     _ = fixture.table.find(
-      .tombstones, database: 0, slot: 0, from: 0, looks: .max, into: &tombstones
-    ) { _ in true }
+      .tombstones(upTo: .max), database: 0, slot: 0, from: 0, looks: .max, into: &tombstones)
+    #expect(tombstones.count == 1)
+    _ = fixture.table.find(
+      .tombstones(upTo: 0), database: 0, slot: 0, from: 0, looks: .max, into: &tombstones)
     #expect(tombstones.count == 1)
   }
 }
