@@ -23,6 +23,8 @@ static inline void coterie_tls_set_password(SSL_CTX *context, char *password) {
 static inline int coterie_tls_prepare(SSL_CTX *context) {
   SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                 SSL_MODE_RELEASE_BUFFERS);
+  // Else a client that sends key updates without end keeps one call of SSL_read busy.
+  SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
   SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
   SSL_CTX_set_dh_auto(context, 1);
   return (int)SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
@@ -33,6 +35,11 @@ static inline void coterie_tls_forbid_1_3(SSL_CTX *context) { SSL_CTX_set_option
 
 static inline void coterie_tls_prefer_own_ciphers(SSL_CTX *context) {
   SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE);
+}
+
+/// A session of the clients' port may not be taken up at the peers', where a certificate is needed.
+static inline void coterie_tls_part_from_clients(SSL *stream) {
+  SSL_set_session_id_context(stream, (const unsigned char *)"coterie peer", 12);
 }
 
 /// Sessions that are taken up again: so many, for so many seconds; 0 for none at all.

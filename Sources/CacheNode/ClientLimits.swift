@@ -76,7 +76,7 @@ package struct OutputLimits: Equatable, Sendable {
       }
       guard let hard = ParameterStore.bytes(String(words[at + 1])),
         let soft = ParameterStore.bytes(String(words[at + 2])),
-        let seconds = Int(words[at + 3]), seconds >= 0
+        let seconds = Int(words[at + 3]), (0...Int(Int32.max)).contains(seconds)
       else { return "Error in hard, soft or soft_seconds setting in buffer limit configuration." }
       fresh[kind.rawValue] = Limit(hard: hard, soft: soft, seconds: seconds)
     }

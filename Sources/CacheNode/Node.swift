@@ -164,8 +164,13 @@ package final class Node {
     guard session.pointee.generation == id.generation, session.pointee.isOpen else { return false }
     let before = session.pointee.output.pointee.totalCount
     let waits = Node.show(session.pointee.output, write)
-    core.statistics.outputBytes &+= before &- session.pointee.output.pointee.totalCount
+    let taken = before &- session.pointee.output.pointee.totalCount
+    core.statistics.outputBytes &+= taken
     core.statistics.writes &+= 1
+    // Who reads is not idle, but a stranger has its time and no more.
+    if _slowPath(waits), taken > 0, !session.pointee.flags.contains(.needsLogin) {
+      session.pointee.lastActive = core.monotonic
+    }
     session.pointee.output.pointee.shrink(keeping: Limits.idleBufferBytes)
     if _slowPath(waits || session.pointee.counted > Limits.largeBufferBytes) {
       core.recount(id.index)

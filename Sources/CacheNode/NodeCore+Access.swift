@@ -87,6 +87,9 @@ extension NodeCore {
     let session = sessions[index]
     let needsLogin =
       access.needsAuthentication && !session.pointee.flags.contains(.authenticated)
+    if needsLogin, !session.pointee.flags.contains(.needsLogin) {
+      session.pointee.loginSince = monotonic
+    }
     session.pointee.flags.remove([.needsLogin, .restricted])
     if needsLogin { session.pointee.flags.insert(.needsLogin) }
     if needsLogin || !access[session.pointee.user].isUnlimited {

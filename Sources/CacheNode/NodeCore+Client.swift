@@ -227,6 +227,9 @@ extension NodeCore {
     session.pointee.queue.removeAll()
     // It may never read what waits for it.
     session.pointee.flags.remove([.stalled, .closeAsked])
+    stopMonitoring(index)
+    forgetHeld(index)
+    discard(&session.pointee.queue.staged.pointee)
     discard(&session.pointee.output.pointee)
     closeAfterReplies(index)
   }

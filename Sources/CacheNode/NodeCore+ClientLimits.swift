@@ -122,7 +122,8 @@ extension NodeCore {
         ? "it does not read its last replies" : nil
     }
     if session.pointee.flags.contains(.needsLogin),
-      monotonic - session.pointee.openedAt > Limits.loginPatience
+      monotonic - session.pointee.loginSince > Limits.loginPatience,
+      !session.pointee.flags.contains(.held)
     {
       return "it has not logged in"
     }

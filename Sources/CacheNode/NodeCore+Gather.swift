@@ -187,7 +187,10 @@ extension NodeCore {
     case .here where !needsOperation(call):
       replyScratch.pointee.removeAll()
       runHere(call, childArguments, replyScratch)
-      partArrived(parent, position, replyScratch.pointee.flattened)
+      let reply = replyScratch.pointee.flattened
+      replyScratch.pointee.removeAll()
+      replyScratch.pointee.shrink(keeping: Limits.idleBufferBytes)
+      partArrived(parent, position, reply)
     case let route:
       guard
         let child = takeOperation(

@@ -159,7 +159,8 @@ extension NodeCore {
       rank == nil ? RequestID(rawValue: 0) : operation.pointee.requestID,
       home: peers[home].pointee.id, database: operation.pointee.database,
       key: operation.pointee.key, encoded: operation.pointee.object,
-      blob: operation.pointee.blob, wantsAnswer: rank != nil)
+      blob: operation.pointee.blob, blobLength: operation.pointee.blobLength,
+      wantsAnswer: rank != nil)
   }
 
   // MARK: Looking and writing as a stand-in

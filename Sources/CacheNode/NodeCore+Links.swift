@@ -353,6 +353,9 @@ extension NodeCore {
     guard clusterState == .ok else {
       return refuseForward(id, request, "TRYAGAIN the node is not in the cluster yet")
     }
+    if let output = linkOutput(id), output.pointee.totalCount > Limits.peerOutputBytes / 2 {
+      return refuseForward(id, request, "TRYAGAIN too many replies wait for the node in between")
+    }
     let number = commandIndex.find(arguments.pointee[0])
     guard number >= 0, commandIndex.entries[number].accepts(arguments.pointee.count) else {
       return refuseForward(id, request, "ERR the owner does not know this command")
@@ -384,6 +387,7 @@ extension NodeCore {
       replyScratch.pointee.removeAll()
       runHere(call, arguments, replyScratch, echoTo: id)
       linkOutput(id)?.pointee.appendReply(request, moving: &replyScratch.pointee)
+      replyScratch.pointee.removeAll()
       replyScratch.pointee.shrink(keeping: Limits.idleBufferBytes)
       return
     }

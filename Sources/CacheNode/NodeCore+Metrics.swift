@@ -64,7 +64,10 @@ extension NodeCore {
       [
         MetricLabel("id", members.own.hexID), MetricLabel("name", configuration.name),
         MetricLabel("zone", configuration.zone),
-        MetricLabel("address", "\(configuration.host):\(configuration.port)"),
+        MetricLabel(
+          "address",
+          "\(configuration.host):\(configuration.port != 0 ? configuration.port : configuration.tlsPort)"
+        ),
       ])
     metrics.begin("coterie_uptime_seconds", .gauge, "Since the start of the process.")
     metrics.sample(.microseconds(monotonic - startedAt.monotonicMicroseconds))
@@ -252,7 +255,8 @@ extension NodeCore {
       guard peerIndices[id] == peer, let member = members[id], member.status.isMember else {
         continue
       }
-      shown.append((peer, MetricLabel("peer", "\(member.host):\(member.port)")))
+      let port = member.port != 0 ? member.port : member.tlsPort
+      shown.append((peer, MetricLabel("peer", "\(member.host):\(port)")))
     }
     return shown
   }

@@ -53,6 +53,13 @@ extension NodeCore {
     }
   }
 
+  /// A session that waits is gone.
+  mutating func forgetHeld(_ index: Int) {
+    guard sessions[index].pointee.flags.contains(.held) else { return }
+    sessions[index].pointee.flags.remove(.held)
+    pause.sessions.removeAll { $0.index == index }
+  }
+
   /// Ends the pause when its time has come.
   mutating func stepPause() {
     if _slowPath(meter.isPaused), monotonic >= pause.until { endPause() }

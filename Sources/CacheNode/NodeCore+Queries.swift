@@ -95,7 +95,11 @@ extension NodeCore {
     for each in 0..<table.databases where database == 255 || database == each {
       guard settings.merge(barrier: stamp, database: each) else { continue }
       hints.flush(database: each, upTo: stamp)
-      if coversAll { table.removeAll(database: each) } else { applyBarrier(each) }
+      if !coversAll {
+        applyBarrier(each)
+      } else if !table.flush(database: each, upTo: stamp) {
+        table.removeAll(database: each)
+      }
     }
     actions.append(.save(savedState()))
   }

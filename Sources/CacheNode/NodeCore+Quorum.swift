@@ -639,7 +639,8 @@ extension NodeCore {
         operation.pointee.quorum.ask(rank)
         output.pointee.appendWrite(
           operation.pointee.requestID, database: operation.pointee.database,
-          key: operation.pointee.key, encoded: object, blob: operation.pointee.blob)
+          key: operation.pointee.key, encoded: object, blob: operation.pointee.blob,
+          blobLength: operation.pointee.blobLength)
       }
     }
     let own = operation.pointee.rank(of: 0)
@@ -921,7 +922,7 @@ extension NodeCore {
       return
     }
     // A large value takes its time: 16 bytes a microsecond beside the usual wait.
-    let size = operation.pointee.request.count + (operation.pointee.blob?.count ?? 0)
+    let size = operation.pointee.request.count + operation.pointee.blobLength
     let grace = UInt64(size / 16)
     if operation.pointee.kind == .write, grace > 50_000,
       monotonic < operation.pointee.deadline + grace

@@ -39,7 +39,11 @@ extension NodeCore {
     }
     session.pointee.queue.removeAll()
     stopMonitoring(id.index)
+    forgetHeld(id.index)
     session.pointee.isOpen = false
+    discard(&session.pointee.queue.staged.pointee)
+    session.pointee.parser.restart()
+    session.pointee.parser.releaseMemory()
     discard(&session.pointee.input)
     discard(&session.pointee.output.pointee)
     clients.counted -= session.pointee.counted
@@ -51,6 +55,8 @@ extension NodeCore {
   mutating func halfClose(_ id: SessionID) {
     guard let session = session(id) else { return }
     session.pointee.flags.insert(.halfClosed)
+    // Who goes while clients are paused wants nothing of what it has asked for.
+    if session.pointee.flags.contains(.held) { return kill(id.index) }
     closeIfFinished(id.index)
   }
 
@@ -81,8 +87,8 @@ extension NodeCore {
     guard let session = session(id) else { return }
     statistics.inputBytes &+= bytes.count
     statistics.reads &+= 1
-    session.pointee.lastActive = monotonic
     if session.pointee.flags.contains(.closing) { return }
+    session.pointee.lastActive = monotonic
     if _fastPath(session.pointee.input.isEmpty && !session.pointee.flags.contains(.stalled)) {
       let taken = run(id.index, bytes)
       if taken < bytes.count { keep(id.index, bytes.slice(taken, bytes.count &- taken)) }
@@ -207,7 +213,11 @@ extension NodeCore {
     while place < count {
       arguments = lookahead.lists + place
       located = lookahead.keys + place
-      if _slowPath(session.pointee.output.pointee.totalCount > Limits.clientOutputBytes) {
+      if _slowPath(
+        session.pointee.output.pointee.totalCount > Limits.clientOutputBytes
+          || !session.pointee.queue.isEmpty
+            && session.pointee.waitingBytes > Limits.clientOutputBytes
+      ) {
         session.pointee.flags.insert([.stalled, .choked])
         return forgetLookahead(session, from: place)
       }

@@ -381,7 +381,9 @@ struct OperationsSampler {
   mutating func sample(_ count: Int, at time: UInt64) {
     let elapsed = time - lastTime
     guard elapsed >= 100_000 else { return }
-    if lastTime != 0 { samples[at] = (count - lastCount) * 1_000_000 / Int(elapsed) }
+    // The count begins anew with CONFIG RESETSTAT.
+    let growth = min(max(0, count - lastCount), Int.max / 1_000_000)
+    if lastTime != 0 { samples[at] = growth * 1_000_000 / Int(elapsed) }
     at = (at + 1) % samples.count
     lastTime = time
     lastCount = count

@@ -95,6 +95,8 @@ struct Operation: ~Copyable {
   var keyLength = 0
   /// The value of a big object that is sent: `request` has only its head then.
   private(set) var blob: Blob?
+  /// How much of it is the value: it may grow behind that.
+  private(set) var blobLength = 0
   let reply = UnsafeMutablePointer<ByteBuffer>.allocate(capacity: 1)
   var gather: Gather?
   /// Waits behind another's lock; it starts anew when its turn comes.
@@ -133,6 +135,7 @@ struct Operation: ~Copyable {
       big.retain()
       releaseBlob()
       blob = big
+      blobLength = object.value.count
       object.encodeHead(to: &request)
     } else {
       releaseBlob()
@@ -143,13 +146,14 @@ struct Operation: ~Copyable {
   mutating func releaseBlob() {
     blob?.release()
     blob = nil
+    blobLength = 0
   }
 
   /// The object that was kept.
   var keptObject: ObjectView? {
     guard var kept = ObjectView.decode(object) else { return nil }
     if let blob {
-      kept.value = blob.bytes
+      kept.value = blob.bytes.slice(0, blobLength)
       kept.blob = blob
     }
     return kept

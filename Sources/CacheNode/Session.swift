@@ -59,6 +59,8 @@ struct Session: ~Copyable {
 
   /// Bytes of buffers that are counted for this connection.
   var counted = 0
+  /// Since when it has had to log in, in monotonic microseconds.
+  var loginSince: UInt64 = 0
   /// Since when the request at hand is incomplete, in monotonic microseconds; 0: there is none.
   var requestSince: UInt64 = 0
   /// Since when more waits to be read than the soft limit allows; 0: it does not.

@@ -55,24 +55,24 @@ extension ByteBuffer {
   @inline(__always)
   package mutating func appendWrite(
     _ id: RequestID, database: Int, key: UnsafeRawBufferPointer, encoded: UnsafeRawBufferPointer,
-    blob: Blob? = nil
+    blob: Blob? = nil, blobLength: Int = 0
   ) {
-    head(.write, 10 &+ key.count &+ encoded.count &+ (blob?.count ?? 0))
+    head(.write, 10 &+ key.count &+ encoded.count &+ blobLength)
     append(littleEndian: id.rawValue)
     append(UInt8(truncatingIfNeeded: database))
     append(1)
     append(littleEndian: UInt32(truncatingIfNeeded: key.count))
     append(key)
     append(encoded)
-    if let blob { append(blob.bytes, in: blob) }
+    if let blob { append(blob.bytes.slice(0, blobLength), in: blob) }
   }
 
   /// A write for an absent owner.
   package mutating func appendHint(
     _ id: RequestID, home: UInt64, database: Int, key: UnsafeRawBufferPointer,
-    encoded: UnsafeRawBufferPointer, blob: Blob? = nil, wantsAnswer: Bool
+    encoded: UnsafeRawBufferPointer, blob: Blob? = nil, blobLength: Int = 0, wantsAnswer: Bool
   ) {
-    head(.hint, 18 &+ key.count &+ encoded.count &+ (blob?.count ?? 0))
+    head(.hint, 18 &+ key.count &+ encoded.count &+ blobLength)
     append(littleEndian: id.rawValue)
     append(littleEndian: home)
     append(UInt8(truncatingIfNeeded: database))
@@ -80,7 +80,7 @@ extension ByteBuffer {
     append(littleEndian: UInt32(truncatingIfNeeded: key.count))
     append(key)
     append(encoded)
-    if let blob { append(blob.bytes, in: blob) }
+    if let blob { append(blob.bytes.slice(0, blobLength), in: blob) }
   }
 
   @inline(__always)

@@ -30,7 +30,17 @@ struct Extent {
   var capacity: Int
   /// Below this offset bytes may have been written that belong to no blob.
   var dirtyEnd: Int
+  /// Blobs in it, and the lender while it is one's.
   var blobs = 0
+
+  /// One fewer is in it; the last one takes it along.
+  static func letGo(_ extent: UnsafeMutablePointer<Extent>) {
+    extent.pointee.blobs -= 1
+    guard extent.pointee.blobs == 0 else { return }
+    Pages.release(extent.pointee.base, extent.pointee.capacity)
+    extent.deinitialize(count: 1)
+    extent.deallocate()
+  }
 }
 
 /// A counted reference's target: bytes that several may refer to. See the essay above. A value is
@@ -199,13 +209,7 @@ package struct BlobStore: ~Copyable {
     buriedCount -= 1
     freedCount += 1
     blobs -= 1
-    let extent = head.pointee.extent
-    extent.pointee.blobs -= 1
-    if extent.pointee.blobs == 0 {
-      Pages.release(extent.pointee.base, extent.pointee.capacity)
-      extent.deinitialize(count: 1)
-      extent.deallocate()
-    }
+    Extent.letGo(head.pointee.extent)
     head.deinitialize(count: 1)
     head.deallocate()
   }

@@ -41,7 +41,8 @@ package struct Lender: ~Copyable {
     _ base: UnsafeMutableRawPointer
   ) -> UnsafeMutablePointer<Extent> {
     let fresh = UnsafeMutablePointer<Extent>.allocate(capacity: 1)
-    fresh.initialize(to: Extent(base: base, capacity: capacity, dirtyEnd: end))
+    // The lender's own part keeps blobs from growing where requests still lie.
+    fresh.initialize(to: Extent(base: base, capacity: capacity, dirtyEnd: end, blobs: 1))
     extent = fresh
     return fresh
   }
@@ -79,6 +80,7 @@ package struct Lender: ~Copyable {
       from = part.end
     }
     kept.removeAll(keepingCapacity: true)
+    Extent.letGo(extent)
   }
 
   /// Less than this between two values is not worth a slice of its own: it goes with the extent.

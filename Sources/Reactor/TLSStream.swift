@@ -39,6 +39,9 @@ package final class TLSStream {
   package private(set) var readWantsWrite = false
   package private(set) var writeWantsRead = false
 
+  /// Messages without bytes for the node that one `read` goes past.
+  private static let mostSilentMessages = 8
+
   /// The most that one record holds.
   package static let recordBytes = 16 << 10
 
@@ -54,6 +57,7 @@ package final class TLSStream {
       case .yes: SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT
       }
     coterie_tls_verify(stream.stream, mode)
+    if isForPeer { coterie_tls_part_from_clients(stream.stream) }
     SSL_set_accept_state(stream.stream)
     return stream
   }
@@ -115,6 +119,7 @@ package final class TLSStream {
   package func read(into buffer: UnsafeMutableRawBufferPointer) -> Outcome {
     if let ending { return ending }
     var total = 0
+    var silent = 0
     readWantsWrite = false
     while buffer.count - total >= TLSStream.recordBytes, let start = buffer.baseAddress {
       ERR_clear_error()
@@ -125,6 +130,13 @@ package final class TLSStream {
         continue
       }
       let outcome = failure(status)
+      // Messages of TLS itself give no bytes, and behind them more may have been read already.
+      if case .wantsRead = outcome, silent < TLSStream.mostSilentMessages,
+        SSL_has_pending(stream) == 1
+      {
+        silent += 1
+        continue
+      }
       switch outcome {
       case .wantsWrite: readWantsWrite = true
       case .ended, .failed: ending = outcome

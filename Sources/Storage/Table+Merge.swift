@@ -62,6 +62,8 @@ extension Table {
     _ database: Int, _ slot: Int, _ hash: UInt64, _ key: UnsafeRawBufferPointer,
     _ stored: ObjectView, _ incoming: ObjectView, _ tree: Int, _ resolved: inout Bool
   ) -> MergeOutcome {
+    // What is written is the joined set, never the bytes that came.
+    endOffer()
     guard var set = SiblingSet(stored), let other = SiblingSet(incoming) else { return .refused }
     let before = set
     resolved = set.merge(other)

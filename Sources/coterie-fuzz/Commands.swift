@@ -22,7 +22,8 @@ import Primitives
 let administrativeCommands = [
   "hello", "quit", "reset", "auth", "readonly", "readwrite", "client", "client|id", "client|info",
   "client|list", "client|getname", "client|setname", "client|setinfo", "client|kill",
-  "client|reply", "client|no-evict", "client|no-touch", "client|help", "object",
+  "client|reply", "client|no-evict", "client|no-touch", "client|pause", "client|unpause",
+  "client|unblock", "client|trackinginfo", "client|getredir", "client|help", "object",
   "object|encoding", "object|freq", "object|idletime", "object|refcount", "object|help", "time",
   "role", "command", "command|count", "command|info", "command|docs", "command|list",
   "command|getkeys", "command|getkeysandflags", "command|help", "info", "config", "config|get",
@@ -33,6 +34,9 @@ let administrativeCommands = [
   "cluster|nodes", "cluster|slots", "cluster|shards", "cluster|keyslot",
   "cluster|countkeysinslot", "cluster|getkeysinslot", "cluster|meet", "cluster|leave",
   "cluster|forget", "cluster|preflist", "cluster|hints", "cluster|transfers", "cluster|help",
+  "slowlog", "slowlog|get", "slowlog|len", "slowlog|reset", "slowlog|help", "latency",
+  "latency|latest", "latency|history", "latency|reset", "latency|histogram", "latency|doctor",
+  "latency|graph", "latency|help", "monitor", "debug",
 ]
 
 /// Runs a script. Ends the process when a reply is not what the model says.
@@ -208,7 +212,10 @@ struct Script {
       pump.send(encoded([Array("HELLO".utf8), Array("3".utf8)]), from: client)
       _ = pump.take(client)
     }
-    let words = administrativeWords(name, &draw)
+    var words = administrativeWords(name, &draw)
+    // A pause holds everybody, also who would end it: it is a short one, and waited for.
+    let pauses = name == "client|pause" && words.count > 2
+    if pauses { words[2] = Array("\(draw.below(50))".utf8) }
     note(words, at: place)
     pump.send(encoded(words), from: client)
     let reply = pump.take(client)
@@ -217,6 +224,7 @@ struct Script {
     let count = CommandReply.count(reply)
     expect(count.map { (least...1).contains($0) } ?? false, reply, "not one reply")
     pump.disconnect(client)
+    if pauses { pump.advance(milliseconds: 60) }
     checkSize()
   }
 

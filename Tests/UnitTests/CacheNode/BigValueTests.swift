@@ -32,8 +32,9 @@ private final class LoneNode {
   }
 
   /// Sends a request in pieces of 64 KiB, as the server reads them.
-  func send(_ id: SessionID, _ words: [[UInt8]]) {
-    let bytes = TestClient.request(words)
+  func send(_ id: SessionID, _ words: [[UInt8]]) { send(id, raw: TestClient.request(words)) }
+
+  func send(_ id: SessionID, raw bytes: [UInt8]) {
     var at = 0
     while at < bytes.count {
       let end = min(at + 65_536, bytes.count)
@@ -154,6 +155,34 @@ struct BigValueTests {
       reply += lone.read(reader)
       #expect(reply == bulk(Self.value), "change \(number)")
     }
+  }
+
+  @Test("Requests behind a big value, in the same bytes, may make it longer and write over it")
+  func pipelined() {
+    let lone = LoneNode()
+    let client = lone.open()
+    let far = Self.size + 3 * Limits.bigValueBytes
+    let tail = [UInt8](repeating: 84, count: 40)
+    for _ in 0..<3 {
+      lone.send(
+        client,
+        raw: TestClient.request(["SET".bytes, "k".bytes, Self.value])
+          + TestClient.request(["APPEND".bytes, "k".bytes, tail])
+          + TestClient.request(["SETRANGE".bytes, "k".bytes, "\(far)".bytes, "over".bytes])
+          + TestClient.request(["SETRANGE".bytes, "k".bytes, "1".bytes, "front".bytes])
+          + TestClient.request(["ECHO".bytes, tail]))
+      #expect(
+        lone.read(client)
+          == "+OK\r\n:\(Self.size + 40)\r\n:\(far + 4)\r\n:\(far + 4)\r\n".bytes + bulk(tail))
+      var expected = Self.value + tail
+      expected += [UInt8](repeating: 0, count: far - expected.count) + "over".bytes
+      expected.replaceSubrange(1..<6, with: "front".bytes)
+      #expect(lone.call(client, ["GET".bytes, "k".bytes]) == bulk(expected))
+    }
+    // The replies are read, so nobody refers to what was replaced.
+    #expect(lone.bury(client) > 0)
+    let used = lone.info(client, "used_memory") ?? 0
+    #expect(used < far + 3 * Limits.bigValueBytes, "\(used) bytes for \(far)")
   }
 
   @Test("What nobody refers to any more is counted until it is given back, in slices")
