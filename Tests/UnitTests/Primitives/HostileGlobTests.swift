@@ -2,8 +2,9 @@ import Foundation
 import Primitives
 import Testing
 
-/// Patterns that were made to be slow: each within the step bound, and in a release build within a
-/// millisecond of CPU time. `COTERIE_GLOB_PATTERNS=1000000` runs as many; the default takes seconds.
+/// Patterns that were made to be slow: each within the step bound. `COTERIE_GLOB_PATTERNS=1000000` runs
+/// as many, and each of them has to end within a millisecond of CPU time in a release build; the default
+/// takes seconds and says nothing of time, of which machines differ in what they have.
 @Suite("Hostile glob patterns")
 struct HostileGlobTests {
   #if DEBUG
@@ -29,7 +30,9 @@ struct HostileGlobTests {
       mostSteps = max(mostSteps, Double(steps) / Double(bound))
       slowest = max(slowest, nanoseconds)
       #if !DEBUG
-        #expect(nanoseconds <= 1_000_000, "pattern \(number): \(nanoseconds) ns")
+        if HostileGlobTests.count > HostileGlobTests.usualCount {
+          #expect(nanoseconds <= 1_000_000, "pattern \(number): \(nanoseconds) ns")
+        }
       #endif
     }
     print(
