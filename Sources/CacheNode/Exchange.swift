@@ -62,6 +62,8 @@ struct Exchange {
   var parts: [Part]
   /// What all parts together cover.
   let slots: SlotSet
+  /// Of a fill: slots that stopped to be this node's, or came anew, since it began.
+  var outdated = SlotSet()
   var part = 0
   /// Of the present part: branches that differ.
   var branches: [(database: Int, branch: Int)] = []

@@ -319,7 +319,9 @@ extension NodeCore {
       if exchange.skipped > exchange.repairs + Limits.wantedObjects {
         peers[exchange.peer].pointee.compareAt = monotonic + 8 * antiEntropyPeriod
       }
-    case .fill: pulled[exchange.peer, default: SlotSet()].formUnion(exchange.slots)
+    case .fill:
+      pulled[exchange.peer, default: SlotSet()].formUnion(
+        exchange.slots.subtracting(exchange.outdated))
     case .handover: tellTaken(exchange)
     }
     if exchange.purpose == .fill { stepFill() }

@@ -143,6 +143,11 @@ extension NodeCore {
     if let old = tracked, !old.isSubset(of: own) { mayHoldLeftovers = true }
     held.formIntersection(own)
     for peer in pulled.keys { pulled[peer]?.formIntersection(own) }
+    // Nor does what is under way count for slots that went meanwhile, or went and came back.
+    for place in exchanges.indices where exchanges[place]?.purpose == .fill {
+      exchanges[place]?.outdated.formUnion(SlotSet.all.subtracting(own))
+      exchanges[place]?.outdated.formUnion(fresh)
+    }
     tracked = own
     noteFilled()
   }
