@@ -36,7 +36,8 @@ def output_for(node, seconds, *arguments):
         ["stdbuf", "-oL", "redis-cli", "-p", str(node.port), *map(str, arguments)],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     time.sleep(seconds)
-    process.send_signal(signal.SIGINT)
+    # Not SIGINT, which is ignored below a shell that has put the tests into the background.
+    process.terminate()
     return process.communicate(timeout=WITHIN)[0]
 
 
