@@ -14,7 +14,8 @@ import Storage
 // A tombstone may go when nothing older of its key can come from anywhere. Older objects are
 //
 //     with owners     an owner that has pulled everything from here since the deletion has the
-//                     tombstone: `compared` says so, for the time at which it began
+//                     tombstone: `compared` says so, for the time at which it began; a tombstone
+//                     that comes here later than that takes it back
 //     with others     as hints, or in slots that a node lost: acks of the failure detector say of
 //                     every member since when it has kept nothing older for others
 //     on their way    for no longer than an operation lasts: `settleMargin`
@@ -75,8 +76,20 @@ extension NodeCore {
     return least
   }
 
-  /// Once a second or so; what was settled stays settled until the ring changes.
+  /// Once a second or so; what was settled stays settled until the ring changes or a
+  /// tombstone comes late.
   mutating func noteSettled() { clearedAt = max(clearedAt, convergedUpTo()) }
+
+  /// A tombstone came that is older than what an owner is known to have of this node: it pulled before
+  /// this one had the tombstone to give, and may hold an older value of that key.
+  mutating func noteLateTombstone(_ since: UInt64) {
+    let before = since - min(since, 1)
+    clearedAt = min(clearedAt, before)
+    for peer in coOwners {
+      peers[peer].pointee.hasAllUpTo = min(peers[peer].pointee.hasAllUpTo, before)
+      peers[peer].pointee.comparesSince = min(peers[peer].pointee.comparesSince, before)
+    }
+  }
 
   /// Whether a dead object needs to be remembered no longer.
   func isReapable(_ object: ObjectView) -> Bool {

@@ -365,6 +365,9 @@ extension NodeCore {
     table.endOffer()
     if resolved { noteResolved() }
     if case .superseded = outcome { statistics.discarded += 1 }
+    if incoming.isTombstone, outcome == .changed {
+      noteLateTombstone(max(incoming.version.stamp.milliseconds, incoming.deadline))
+    }
     return outcome
   }
 
