@@ -22,7 +22,10 @@ import Storage
 // may still have the object, and a read of several owners brings it back.
 //
 // Memory of records that went is used again by records of the same size. When sizes change, chunks get
-// sparse; above `slackBytes` and an eighth of what is used, slots are walked and records moved together.
+// sparse; above `slackBytes` and an eighth of what is used, slots are walked and records moved together:
+// a step ten times a second, and more as fast as slack grows, so that a whole walk is over before slack
+// has grown by another eighth. Without that a change from small values to large ones took twice
+// `maxmemory` of resident memory for the second that the change lasted.
 
 /// What `maxmemory` and its policy come to.
 struct MemoryState {
@@ -39,6 +42,10 @@ struct MemoryState {
   var compactAt = SlotWalk()
   /// Records that the present walk has moved.
   var moved = 0
+  /// Records to look at because slack has grown.
+  var owed = 0
+  /// Slack after the last step.
+  var lastSlack = 0
   /// The slack that the last walk could do little about.
   var restingSlack = 0
   /// Nothing was found to evict: the loop need not look again before.
@@ -62,6 +69,9 @@ extension NodeCore {
 
   /// Bytes that count toward `maxmemory`.
   @inline(__always) var countedBytes: Int { table.usedBytes &+ memory.others }
+
+  /// Bytes that INFO calls used: those, and what is being given back.
+  var usedBytes: Int { countedBytes + table.blobs.pointee.buriedBytes }
 
   @inline(__always) var isOverLimit: Bool { countedBytes > memory.limit }
 
@@ -155,18 +165,42 @@ extension NodeCore {
   /// Ten times a second: buffers are summed up, and sparse memory is put together.
   mutating func stepMemory() {
     sumBuffers()
-    peakBytes = max(peakBytes, countedBytes + table.blobs.pointee.buriedBytes)
+    peakBytes = max(peakBytes, usedBytes)
     let slack = table.slackBytes
-    guard slack > max(Limits.slackBytes, table.usedBytes / 8),
-      slack > memory.restingSlack + memory.restingSlack / 8
-    else { return }
-    compact()
+    guard isSparse, slack > memory.restingSlack + memory.restingSlack / 8 else { return }
+    compact(atMost: Limits.recordsLookedAtAtOnce)
+  }
+
+  @inline(__always) private var isSparse: Bool {
+    table.slackBytes > max(Limits.slackBytes, table.usedBytes / 8)
+  }
+
+  /// Once a round: sparse memory is put together as fast as it comes.
+  mutating func stepCompaction() {
+    if _slowPath(isSparse) { payForSlack() }
+    memory.lastSlack = table.slackBytes
+  }
+
+  @inline(never)
+  private mutating func payForSlack() {
+    let growth = table.slackBytes - memory.lastSlack
+    if growth > 0 {
+      let records = (0..<table.databases).reduce(0) {
+        $0 + table.liveCount(database: $1) + table.tombstoneCount(database: $1)
+      }
+      let share = min(1, 8 * Double(growth) / Double(max(table.usedBytes, 1)))
+      memory.owed = min(records, memory.owed + Int(share * Double(records)))
+    }
+    let step = min(memory.owed, Limits.recordsLookedAtAtOnce)
+    guard step > 0 else { return }
+    memory.owed -= step
+    compact(atMost: step)
   }
 
   /// One step of the walk that puts memory together. When a whole walk has moved little, what is left
   /// is not worth another one until there is more of it.
-  private mutating func compact() {
-    var left = Limits.recordsLookedAtAtOnce
+  private mutating func compact(atMost limit: Int) {
+    var left = limit
     var slots = Limits.slotsLookedAtAtOnce
     while left > 0, slots > 0 {
       let at = memory.compactAt
@@ -196,17 +230,17 @@ extension NodeCore {
   func memoryStatistics() -> [(name: String, value: String)] {
     let keys = (0..<table.databases).reduce(0) { $0 + table.liveCount(database: $1) }
     let tombstones = (0..<table.databases).reduce(0) { $0 + table.tombstoneCount(database: $1) }
-    let counted = countedBytes + table.blobs.pointee.buriedBytes
+    let used = usedBytes
     let dataset = table.recordBytes
     return [
-      ("peak.allocated", "\(max(peakBytes, counted))"), ("total.allocated", "\(counted)"),
+      ("peak.allocated", "\(max(peakBytes, used))"), ("total.allocated", "\(used)"),
       ("startup.allocated", "0"), ("replication.backlog", "0"), ("clients.slaves", "0"),
       ("clients.normal", "\(clients.counted)"), ("cluster.links", "\(memory.links)"),
       ("cluster.hints", "\(hints.bytes)"),
       ("hash.trees", "\(table.treeBytes)"), ("index", "\(table.tableBytes)"),
-      ("overhead.total", "\(counted - dataset)"), ("keys.count", "\(keys)"),
+      ("overhead.total", "\(used - dataset)"), ("keys.count", "\(keys)"),
       ("keys.tombstones", "\(tombstones)"),
-      ("keys.bytes-per-key", "\(keys == 0 ? 0 : counted / keys)"),
+      ("keys.bytes-per-key", "\(keys == 0 ? 0 : used / keys)"),
       ("dataset.bytes", "\(dataset)"), ("allocator.slack", "\(table.slackBytes)"),
       ("allocator.resident", "\(configuration.processFigures().residentBytes)"),
     ]

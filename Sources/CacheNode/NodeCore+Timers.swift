@@ -14,6 +14,7 @@ extension NodeCore {
     overfullLinks.removeAll(keepingCapacity: true)
     let eviction = stepBegins()
     stepEviction()
+    stepCompaction()
     stepEnds("eviction-cycle", eviction)
     if _slowPath(clients.counted > clients.memory) { evictClients() }
     stepBurials()

@@ -40,8 +40,10 @@ package enum Limits {
   @inlinable package static var peerDescriptors: Int { 64 }
   /// How much of a connection's input is kept while its commands wait for their turn.
   @inlinable package static var stalledInputBytes: Int { 1 << 20 }
-  /// Commands of one connection that may wait for other nodes at once; the next ones wait unread.
-  @inlinable package static var commandsInFlight: Int { 1024 }
+  /// Commands of one connection that may wait for other nodes at once; the next ones wait unread. On
+  /// one key they follow each other, a quorum or two each, and the last has to be through before it is
+  /// late: with 1,024 it was not on a slow machine.
+  @inlinable package static var commandsInFlight: Int { 256 }
   /// Of these, such with a reply above `largeReplyBytes`: the replies are held until their turn.
   @inlinable package static var largeRepliesInFlight: Int { 8 }
   @inlinable package static var largeReplyBytes: Int { 64 << 10 }
