@@ -109,7 +109,8 @@ extension NodeCore {
     meter.count &+= 1
     meter.words = arguments
     let isShared =
-      meter.count < meter.shared && commandIndex.entries[meter.number].isQuick
+      meter.count < meter.shared
+      && commandIndex.entries[meter.number].isQuick
       && replyBytes &+ arguments.pointee.extent < CommandMeter.sharedBytes
     if !isShared { endGroup() }
   }
@@ -130,7 +131,8 @@ extension NodeCore {
     if _slowPath(elapsed >= meter.noticeFrom), let words = meter.words {
       scratch.pointee.removeAll()
       TrimmedWords.write(words, to: &scratch.pointee)
-      noticeSlow(meter.number, elapsed, session: meter.session, scratch.pointee.readable)
+      noticeSlow(
+        meter.number, elapsed, session: meter.session, scratch.pointee.readable)
     }
     meter.reading = end
     meter.number = -1
@@ -158,7 +160,9 @@ extension NodeCore {
     operation.pointee.startedAt = meter.reading
     meter.isRunning = false
     meter.isTakenOver = true
-    if meter.noticeFrom != .max { TrimmedWords.write(arguments, to: &operation.pointee.words) }
+    if meter.noticeFrom != .max {
+      TrimmedWords.write(arguments, to: &operation.pointee.words)
+    }
   }
 
   /// The reply of a client's operation is ready.
@@ -183,7 +187,9 @@ extension NodeCore {
   mutating func noteReply(_ buffer: UnsafeMutablePointer<ByteBuffer>, from start: Int) {
     let bytes = buffer.pointee.readable
     if bytes.count > start, _slowPath(bytes[start] == UInt8(ascii: "-")) {
-      noteError(bytes.slice(start, bytes.count - start), of: meter.isRunning ? meter.number : -1)
+      noteError(
+        bytes.slice(start, bytes.count - start),
+        of: meter.isRunning ? meter.number : -1)
     }
   }
 

@@ -9,10 +9,7 @@ extension NodeCore {
   mutating func executeACL(_ index: Int, _ name: String) -> Bool {
     let takesAtMostThree = ["cat", "genpass", "log"].contains(name)
     if takesAtMostThree, arguments.pointee.count > 3 {
-      return fail(
-        index,
-        Array("ERR unknown subcommand or wrong number of arguments for '".utf8)
-          + cBytes(arguments.pointee[1], limit: 128) + Array("'. Try ACL HELP.".utf8))
+      return wrongSubcommandArity(index, "ACL")
     }
     switch name {
     case "cat": return listCategories(index)
@@ -30,10 +27,7 @@ extension NodeCore {
       let name = access[sessions[index].pointee.user].name
       return replyNow(index) { $0.pointee.appendBulk(name) }
     default:
-      return replyNow(index) { reply in
-        reply.pointee.appendArrayHeader(NodeCore.aclHelp.count)
-        for line in NodeCore.aclHelp { reply.pointee.appendSimple(line) }
-      }
+      return replyNow(index, lines: NodeCore.aclHelp)
     }
   }
 

@@ -125,10 +125,14 @@ extension NodeCore {
   /// What a client from this address is told and closed with, if strangers are kept out.
   mutating func refusal(of address: String) -> String? {
     guard access.isOpen, parameters.isYes("protected-mode"),
-      !address.hasPrefix("127."), !address.hasPrefix("[::1]:")
+      !NodeCore.isLocal(address)
     else { return nil }
     statistics.rejectedConnections += 1
     return NodeCore.protectedText
+  }
+
+  static func isLocal(_ address: String) -> Bool {
+    address.hasPrefix("127.") || address.hasPrefix("[::1]:")
   }
 
   private static let protectedText =

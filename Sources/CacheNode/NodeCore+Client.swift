@@ -216,24 +216,6 @@ extension NodeCore {
     return true
   }
 
-  /// Closes another client at once; what it waits for is dropped.
-  mutating func kill(_ index: Int) {
-    let session = sessions[index]
-    for operation in session.pointee.queue.operations {
-      let isDone = operations[operation].pointee.isDone
-      operations[operation].pointee.origin = .none
-      if isDone { release(operation) }
-    }
-    session.pointee.queue.removeAll()
-    // It may never read what waits for it.
-    session.pointee.flags.remove([.stalled, .closeAsked])
-    stopMonitoring(index)
-    forgetHeld(index)
-    discard(&session.pointee.queue.staged.pointee)
-    discard(&session.pointee.output.pointee)
-    closeAfterReplies(index)
-  }
-
   private func matches(_ index: Int, _ filter: KillFilter) -> Bool {
     let session = sessions[index]
     if let id = filter.id, id != session.pointee.id { return false }

@@ -23,8 +23,7 @@ extension NodeCore {
     switch parameters["enable-debug-command"] {
     case "yes": return true
     case "local":
-      let address = sessions[index].pointee.address
-      return address.hasPrefix("127.") || address.hasPrefix("[::1]:")
+      return NodeCore.isLocal(sessions[index].pointee.address)
     default: return false
     }
   }
@@ -59,14 +58,12 @@ extension NodeCore {
   mutating func slept(_ id: SessionID) { endShellWork(id, nil) }
 
   private mutating func replyDebugHelp(_ index: Int) -> Bool {
-    let lines = [
-      "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", "SET-ACTIVE-EXPIRE <0|1>",
-      "    Setting it to 0 disables expiring keys in the background.", "SLEEP <seconds>",
-      "    Stop the server for <seconds>. Decimals allowed.", "HELP", "    Prints this help.",
-    ]
-    return replyNow(index) { reply in
-      reply.pointee.appendArrayHeader(lines.count)
-      for line in lines { reply.pointee.appendSimple(line) }
-    }
+    replyNow(
+      index,
+      lines: [
+        "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", "SET-ACTIVE-EXPIRE <0|1>",
+        "    Setting it to 0 disables expiring keys in the background.", "SLEEP <seconds>",
+        "    Stop the server for <seconds>. Decimals allowed.", "HELP", "    Prints this help.",
+      ])
   }
 }

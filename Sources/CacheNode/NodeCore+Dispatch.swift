@@ -375,6 +375,14 @@ extension NodeCore {
     return true
   }
 
+  /// A help text: an array of simple strings.
+  mutating func replyNow(_ index: Int, lines: [String]) -> Bool {
+    replyNow(index) { reply in
+      reply.pointee.appendArrayHeader(lines.count)
+      for line in lines { reply.pointee.appendSimple(line) }
+    }
+  }
+
   @inline(never)
   mutating func refuseWhileForming(_ index: Int) -> Bool {
     commandIndex.entries[meter.number].rejected &+= 1

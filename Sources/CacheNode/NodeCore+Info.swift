@@ -68,7 +68,7 @@ extension NodeCore {
       "multiplexing_api:epoll", "atomicvar_api:none", "gcc_version:0.0.0",
       "process_id:\(configuration.processID)", "process_supervised:no",
       "run_id:\(members.own.hexID)",
-      "tcp_port:\(configuration.port != 0 ? configuration.port : configuration.tlsPort)",
+      "tcp_port:\(members.own.shownPort(isEncrypted: false))",
       "server_time_usec:\(now.wallMicroseconds)", "uptime_in_seconds:\(seconds)",
       "uptime_in_days:\(seconds / 86_400)", "hz:\(parameters["hz"] ?? "10")",
       "configured_hz:\(parameters["hz"] ?? "10")", "lru_clock:\(wall / 1000 & 0xff_ffff)",
@@ -98,7 +98,7 @@ extension NodeCore {
   }
 
   private func memorySection() -> [String] {
-    let used = countedBytes + table.blobs.pointee.buriedBytes
+    let used = usedBytes
     let peak = max(peakBytes, used)
     let dataset = table.recordBytes
     let figures = configuration.processFigures()
@@ -191,14 +191,17 @@ extension NodeCore {
       "instantaneous_ops_per_sec:\(sampler.perSecond)",
       "total_net_input_bytes:\(statistics.inputBytes)",
       "total_net_output_bytes:\(statistics.outputBytes)",
-      "total_net_repl_input_bytes:\(statistics.peerInputBytes)", "total_net_repl_output_bytes:0",
+      "total_net_repl_input_bytes:\(statistics.peerInputBytes)",
+      "total_net_repl_output_bytes:0",
       "instantaneous_input_kbps:\(hundredths(inputSampler.perSecond * 100 / 1024))",
       "instantaneous_output_kbps:\(hundredths(outputSampler.perSecond * 100 / 1024))",
       "instantaneous_input_repl_kbps:0.00", "instantaneous_output_repl_kbps:0.00",
-      "rejected_connections:\(statistics.rejectedConnections)", "sync_full:0", "sync_partial_ok:0",
+      "rejected_connections:\(statistics.rejectedConnections)", "sync_full:0",
+      "sync_partial_ok:0",
       "sync_partial_err:0", "expired_keys:\(statistics.expired)", "expired_stale_perc:0.00",
       "expired_time_cap_reached_count:0", "expire_cycle_cpu_milliseconds:0",
-      "evicted_keys:\(statistics.evicted)", "evicted_clients:\(statistics.evictedClients)",
+      "evicted_keys:\(statistics.evicted)",
+      "evicted_clients:\(statistics.evictedClients)",
       "total_eviction_exceeded_time:0", "current_eviction_exceeded_time:0",
       "keyspace_hits:\(statistics.hits)",
       "keyspace_misses:\(statistics.misses)", "pubsub_channels:0", "pubsub_patterns:0",
@@ -208,7 +211,8 @@ extension NodeCore {
       "current_active_defrag_time:0", "tracking_total_keys:0", "tracking_total_items:0",
       "tracking_total_prefixes:0", "unexpected_error_replies:0",
       "total_error_replies:\(statistics.errors)", "dump_payload_sanitizations:0",
-      "total_reads_processed:\(statistics.reads)", "total_writes_processed:\(statistics.writes)",
+      "total_reads_processed:\(statistics.reads)",
+      "total_writes_processed:\(statistics.writes)",
       "io_threaded_reads_processed:0", "io_threaded_writes_processed:0", "reply_buffer_shrinks:0",
       "reply_buffer_expands:0",
     ]
@@ -297,7 +301,8 @@ extension NodeCore {
       "operations_waiting:\(operations.count)", "quorum_reads:\(statistics.quorumReads)",
       "quorum_writes:\(statistics.quorumWrites)", "forwards:\(statistics.forwards)",
       "siblings_resolved:\(statistics.siblingsResolved)",
-      "stamps_refused:\(statistics.refusedStamps)", "peer_frames_bad:\(statistics.badFrames)",
+      "stamps_refused:\(statistics.refusedStamps)",
+      "peer_frames_bad:\(statistics.badFrames)",
       "peer_links_unproven:\(unprovenLinks.count)",
       "peer_links_refused:\(statistics.refusedLinks)",
       "cluster_secret:\(configuration.clusterSecret.isEmpty ? 0 : 1)",

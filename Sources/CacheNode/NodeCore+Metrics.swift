@@ -65,9 +65,7 @@ extension NodeCore {
         MetricLabel("id", members.own.hexID), MetricLabel("name", configuration.name),
         MetricLabel("zone", configuration.zone),
         MetricLabel(
-          "address",
-          "\(configuration.host):\(configuration.port != 0 ? configuration.port : configuration.tlsPort)"
-        ),
+          "address", "\(configuration.host):\(members.own.shownPort(isEncrypted: false))"),
       ])
     metrics.begin("coterie_uptime_seconds", .gauge, "Since the start of the process.")
     metrics.sample(.microseconds(monotonic - startedAt.monotonicMicroseconds))
@@ -191,7 +189,8 @@ extension NodeCore {
       "coterie_expirations_total", "Objects whose deadline passed and that were cleared away.",
       statistics.expired)
     metrics.counter(
-      "coterie_tombstones_reaped_total", "Tombstones that went.", statistics.tombstonesReaped)
+      "coterie_tombstones_reaped_total", "Tombstones that went.",
+      statistics.tombstonesReaped)
   }
 
   private func forEachDatabase(_ metrics: inout MetricText, _ value: (Int) -> Int) {
@@ -255,7 +254,7 @@ extension NodeCore {
       guard peerIndices[id] == peer, let member = members[id], member.status.isMember else {
         continue
       }
-      let port = member.port != 0 ? member.port : member.tlsPort
+      let port = member.shownPort(isEncrypted: false)
       shown.append((peer, MetricLabel("peer", "\(member.host):\(port)")))
     }
     return shown
@@ -334,7 +333,8 @@ extension NodeCore {
       "coterie_comparisons_total", "Comparisons of hash trees with other owners that ended.",
       statistics.exchanges)
     metrics.counter(
-      "coterie_comparison_bytes_total", "Bytes of those comparisons.", statistics.exchangeBytes)
+      "coterie_comparison_bytes_total", "Bytes of those comparisons.",
+      statistics.exchangeBytes)
     guard clearedAt > 0 else { return }
     metrics.begin(
       "coterie_converged_age_seconds", .gauge, "All writes older than this are on all their owners."
@@ -351,9 +351,11 @@ extension NodeCore {
       "coterie_hints_oldest_age_seconds", .gauge, "Age of the oldest hint; 0 when there is none.")
     let oldest = hints.oldest?.milliseconds ?? wall
     metrics.sample(.microseconds((wall - min(wall, oldest)) * 1000))
-    metrics.counter("coterie_hints_stored_total", "Hints that were kept.", statistics.hintsKept)
     metrics.counter(
-      "coterie_hints_delivered_total", "Hints that their node took.", statistics.hintsDelivered)
+      "coterie_hints_stored_total", "Hints that were kept.", statistics.hintsKept)
+    metrics.counter(
+      "coterie_hints_delivered_total", "Hints that their node took.",
+      statistics.hintsDelivered)
     metrics.begin("coterie_hints_dropped_total", .counter, "Hints that went undelivered.")
     metrics.sample(.integer(statistics.hintsDropped), MetricLabel("reason", "full"))
     metrics.sample(.integer(statistics.hintsExpired), MetricLabel("reason", "age"))

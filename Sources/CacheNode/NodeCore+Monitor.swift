@@ -62,26 +62,8 @@ extension NodeCore {
         + " [\(session.pointee.database) \(session.pointee.address)]").utf8)
     for word in words {
       line.append(UInt8(ascii: " "))
-      NodeCore.appendQuoted(word, to: &line)
+      appendQuoted(word, keepingHighBytes: false, to: &line)
     }
     return line + [13, 10]
-  }
-
-  /// As C's source would hold it, in double quotes.
-  private static func appendQuoted(_ word: [UInt8], to line: inout [UInt8]) {
-    let names: [UInt8: String] = [
-      10: "\\n", 13: "\\r", 9: "\\t", 7: "\\a", 8: "\\b", 34: "\\\"", 92: "\\\\",
-    ]
-    line.append(34)
-    for byte in word {
-      if let name = names[byte] {
-        line += Array(name.utf8)
-      } else if (32...126).contains(byte) {
-        line.append(byte)
-      } else {
-        line += Array("\\x\(byte < 16 ? "0" : "")\(String(byte, radix: 16))".utf8)
-      }
-    }
-    line.append(34)
   }
 }

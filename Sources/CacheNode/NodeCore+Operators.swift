@@ -283,9 +283,12 @@ extension NodeCore {
   func repairLines() -> [String] {
     let tombstones = (0..<table.databases).reduce(0) { $0 + table.tombstoneCount(database: $1) }
     var lines = [
-      "hints:\(hints.count)", "hints_bytes:\(hints.bytes)", "hints_kept:\(statistics.hintsKept)",
-      "hints_delivered:\(statistics.hintsDelivered)", "hints_dropped:\(statistics.hintsDropped)",
-      "hints_expired:\(statistics.hintsExpired)", "exchanges:\(statistics.exchanges)",
+      "hints:\(hints.count)", "hints_bytes:\(hints.bytes)",
+      "hints_kept:\(statistics.hintsKept)",
+      "hints_delivered:\(statistics.hintsDelivered)",
+      "hints_dropped:\(statistics.hintsDropped)",
+      "hints_expired:\(statistics.hintsExpired)",
+      "exchanges:\(statistics.exchanges)",
       "exchange_bytes:\(statistics.exchangeBytes)", "repairs:\(statistics.repairs)",
       "read_repairs:\(statistics.readRepairs)",
       "conflicts:\(statistics.conflicts + table.conflicts)",
@@ -294,7 +297,8 @@ extension NodeCore {
       "converged_up_to:\(clearedAt)",
       "converged_age_ms:\(clearedAt == 0 ? -1 : Int(wall) - Int(clearedAt))",
       "ring_change:\(isChanging ? 1 : 0)", "filling_slots:\(missing.count)",
-      "filled_keys:\(statistics.transferredKeys)", "handed_over_keys:\(statistics.handedOver)",
+      "filled_keys:\(statistics.transferredKeys)",
+      "handed_over_keys:\(statistics.handedOver)",
     ]
     for (number, peer) in coOwners.enumerated() {
       guard let member = members[peers[peer].pointee.id] else { continue }

@@ -224,10 +224,7 @@ extension NodeCore {
       lines.append("    " + subcommand.summary)
     }
     lines += ["HELP", "    Print this help."]
-    return replyNow(index) { reply in
-      reply.pointee.appendArrayHeader(lines.count)
-      for line in lines { reply.pointee.appendSimple(line) }
-    }
+    return replyNow(index, lines: lines)
   }
 
   private mutating func executeCommand(_ index: Int, _ name: String) -> Bool {

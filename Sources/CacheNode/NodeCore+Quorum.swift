@@ -688,9 +688,11 @@ extension NodeCore {
     var object = saved
     object.version = operation.pointee.version
     // The kept value lies where the object with the later stamp goes.
-    scratch.pointee.removeAll()
-    if object.blob == nil { scratch.pointee.append(object.value) }
-    if object.blob == nil { object.value = scratch.pointee.readable }
+    if object.blob == nil {
+      scratch.pointee.removeAll()
+      scratch.pointee.append(object.value)
+      object.value = scratch.pointee.readable
+    }
     operation.pointee.keep(object)
     guard let fresh = operation.pointee.keptObject else { return false }
     if isTracked(operation.pointee.slot) {

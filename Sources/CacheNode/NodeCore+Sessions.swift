@@ -33,23 +33,38 @@ extension NodeCore {
 
   mutating func closeSession(_ id: SessionID) {
     guard let session = session(id) else { return }
-    for index in session.pointee.queue.operations {
-      operations[index].pointee.origin = .none
-      if operations[index].pointee.isDone { release(index) }
-    }
-    session.pointee.queue.removeAll()
-    stopMonitoring(id.index)
-    forgetHeld(id.index)
+    dropReplies(id.index)
     session.pointee.isOpen = false
-    discard(&session.pointee.queue.staged.pointee)
     session.pointee.parser.restart()
     session.pointee.parser.releaseMemory()
     discard(&session.pointee.input)
-    discard(&session.pointee.output.pointee)
     clients.counted -= session.pointee.counted
     memory.others -= session.pointee.counted
     session.pointee.counted = 0
     sessions.free(id.index)
+  }
+
+  /// Closes another client at once; what it waits for is dropped.
+  mutating func kill(_ index: Int) {
+    dropReplies(index)
+    // It may never read what waits for it.
+    sessions[index].pointee.flags.remove([.stalled, .closeAsked])
+    closeAfterReplies(index)
+  }
+
+  /// Forgets what a session waits for and what it was to be sent.
+  private mutating func dropReplies(_ index: Int) {
+    let session = sessions[index]
+    for operation in session.pointee.queue.operations {
+      let isDone = operations[operation].pointee.isDone
+      operations[operation].pointee.origin = .none
+      if isDone { release(operation) }
+    }
+    session.pointee.queue.removeAll()
+    stopMonitoring(index)
+    forgetHeld(index)
+    discard(&session.pointee.queue.staged.pointee)
+    discard(&session.pointee.output.pointee)
   }
 
   mutating func halfClose(_ id: SessionID) {
@@ -213,11 +228,7 @@ extension NodeCore {
     while place < count {
       arguments = lookahead.lists + place
       located = lookahead.keys + place
-      if _slowPath(
-        session.pointee.output.pointee.totalCount > Limits.clientOutputBytes
-          || !session.pointee.queue.isEmpty
-            && session.pointee.waitingBytes > Limits.clientOutputBytes
-      ) {
+      if _slowPath(session.pointee.waitingBytes > Limits.clientOutputBytes) {
         session.pointee.flags.insert([.stalled, .choked])
         return forgetLookahead(session, from: place)
       }

@@ -110,7 +110,9 @@ struct Session: ~Copyable {
   }
 
   /// Bytes of replies that the client has not read.
-  var waitingBytes: Int { output.pointee.totalCount + queue.staged.pointee.totalCount }
+  @inline(__always) var waitingBytes: Int {
+    output.pointee.totalCount &+ (queue.isEmpty ? 0 : queue.staged.pointee.totalCount)
+  }
 
   /// Gives back the memory that nothing needs now.
   mutating func releaseIdleBuffers() {

@@ -88,23 +88,8 @@ extension ConfigurationFile {
   }
 
   private static func quotedWord(_ value: String) -> String {
-    let names: [UInt8: String] = [
-      7: "\\a", 8: "\\b", 9: "\\t", 10: "\\n", 13: "\\r", 34: "\\\"", 92: "\\\\",
-    ]
-    var text: [UInt8] = [34]
-    for byte in value.utf8 {
-      if let name = names[byte] {
-        text += Array(name.utf8)
-      } else if byte < 32 || byte == 127 {
-        text += Array("\\x\(hexDigit(byte >> 4))\(hexDigit(byte & 15))".utf8)
-      } else {
-        text.append(byte)
-      }
-    }
-    return String(decoding: text + [34], as: UTF8.self)
-  }
-
-  private static func hexDigit(_ value: UInt8) -> Character {
-    Character(UnicodeScalar(value < 10 ? 48 + value : 87 + value))
+    var text: [UInt8] = []
+    appendQuoted(value.utf8, keepingHighBytes: true, to: &text)
+    return String(decoding: text, as: UTF8.self)
   }
 }

@@ -157,7 +157,7 @@ package final class Socket {
     return error
   }
 
-  /// What one read or write yielded.
+  /// What one read yielded.
   package enum Transferred {
     case bytes(Int)
     case wouldBlock
@@ -175,13 +175,14 @@ package final class Socket {
     }
   }
 
+  /// How many of the bytes the socket took; nil when the connection is gone.
   @inline(__always)
-  package func write(_ bytes: UnsafeRawBufferPointer) -> Transferred {
+  package func write(_ bytes: UnsafeRawBufferPointer) -> Int? {
     while true {
       let count = Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
-      if count >= 0 { return .bytes(count) }
+      if count >= 0 { return count }
       if errno == EINTR { continue }
-      return errno == EAGAIN ? .wouldBlock : .ended
+      return errno == EAGAIN ? 0 : nil
     }
   }
 }

@@ -147,8 +147,8 @@ package final class TLSStream {
     return .bytes(total)
   }
 
-  /// Writes as much as the socket takes.
-  package func write(_ bytes: UnsafeRawBufferPointer) -> Outcome {
+  /// Writes as much as the socket takes: how many of the bytes; nil when the connection is gone.
+  package func write(_ bytes: UnsafeRawBufferPointer) -> Int? {
     var total = 0
     writeWantsRead = false
     while total < bytes.count, let start = bytes.baseAddress {
@@ -159,15 +159,14 @@ package final class TLSStream {
         total += count
         continue
       }
-      let outcome = failure(status)
-      switch outcome {
+      switch failure(status) {
       case .wantsRead: writeWantsRead = true
       case .wantsWrite: break
-      default: return outcome
+      default: return nil
       }
-      return total > 0 ? .bytes(total) : outcome
+      return total
     }
-    return .bytes(total)
+    return total
   }
 
   private func failure(_ status: Int32) -> Outcome {

@@ -61,9 +61,7 @@ extension Server {
   /// A link that this node dialled is connected.
   func startHandshake(_ peer: PeerConnection) {
     guard let context = tls.current, let stream = TLSStream.dialling(peer.socket, context) else {
-      let id = peer.id
-      close(peer)
-      return node.linkClosed(id, now: now)
+      return lose(peer)
     }
     let handshake = start(.dialledPeer, peer.socket, stream, "", peer)
     peer.handshake = handshake
@@ -187,13 +185,9 @@ extension Server {
     guard let tls = client.tls else { return }
     var failed = false
     let isBlocked = node.withOutput(of: client.id) { bytes in
-      switch tls.write(bytes) {
-      case .bytes(let count): return count
-      case .wantsRead, .wantsWrite: return 0
-      case .ended, .failed:
-        failed = true
-        return 0
-      }
+      let taken = tls.write(bytes)
+      failed = taken == nil
+      return taken ?? 0
     }
     if failed { return close(client) }
     if isBlocked, tls.writeWantsRead { client.reader?.start() }
@@ -217,10 +211,7 @@ extension Server {
           peer.id, UnsafeRawBufferPointer(rebasing: readBuffer[0..<count]), now: now)
       case .wantsRead: break
       case .wantsWrite: setWriting(peer, true)
-      case .ended, .failed:
-        let id = peer.id
-        close(peer)
-        return node.linkClosed(id, now: now)
+      case .ended, .failed: return lose(peer)
       }
     } while tls.ending != nil
     if tls.writeWantsRead { flush(peer) }
@@ -231,19 +222,11 @@ extension Server {
     guard let tls = peer.tls else { return }
     var failed = false
     let isBlocked = node.withOutput(of: peer.id) { bytes in
-      switch tls.write(bytes) {
-      case .bytes(let count): return count
-      case .wantsRead, .wantsWrite: return 0
-      case .ended, .failed:
-        failed = true
-        return 0
-      }
+      let taken = tls.write(bytes)
+      failed = taken == nil
+      return taken ?? 0
     }
-    if failed {
-      let id = peer.id
-      close(peer)
-      return node.linkClosed(id, now: now)
-    }
+    if failed { return lose(peer) }
     setWriting(peer, isBlocked && !tls.writeWantsRead || tls.readWantsWrite)
   }
 

@@ -423,10 +423,7 @@ package final class Server {
       node.linkReceived(
         peer.id, UnsafeRawBufferPointer(rebasing: readBuffer[0..<count]), now: now)
     case .wouldBlock: return
-    case .ended, .bytes:
-      let id = peer.id
-      close(peer)
-      node.linkClosed(id, now: now)
+    case .ended, .bytes: lose(peer)
     }
   }
 
@@ -444,13 +441,9 @@ package final class Server {
     if _slowPath(client.tls != nil) { return flushEncrypted(client) }
     var failed = false
     let isBlocked = node.withOutput(of: client.id) { bytes in
-      switch client.socket.write(bytes) {
-      case .bytes(let count): return count
-      case .wouldBlock: return 0
-      case .ended:
-        failed = true
-        return 0
-      }
+      let taken = client.socket.write(bytes)
+      failed = taken == nil
+      return taken ?? 0
     }
     if failed { return close(client) }
     setWriting(client, isBlocked)
@@ -461,8 +454,7 @@ package final class Server {
       client.writer = loop.watch(.writable(client.socket.descriptor)) {
         [unowned self, unowned client] in
         self.readClock()
-        if _slowPath(client.tls != nil) { return self.writable(client) }
-        self.flush(client)
+        self.writable(client)
       }
     } else if !isBlocked {
       if let writer = client.writer {
@@ -486,29 +478,19 @@ package final class Server {
     if _slowPath(peer.tls != nil) { return flushEncrypted(peer) }
     var failed = false
     let isBlocked = node.withOutput(of: peer.id) { bytes in
-      switch peer.socket.write(bytes) {
-      case .bytes(let count): return count
-      case .wouldBlock: return 0
-      case .ended:
-        failed = true
-        return 0
-      }
+      let taken = peer.socket.write(bytes)
+      failed = taken == nil
+      return taken ?? 0
     }
-    if failed {
-      let id = peer.id
-      close(peer)
-      node.linkClosed(id, now: now)
-    } else {
-      setWriting(peer, isBlocked)
-    }
+    if failed { return lose(peer) }
+    setWriting(peer, isBlocked)
   }
 
   func setWriting(_ peer: PeerConnection, _ isBlocked: Bool) {
     if isBlocked, peer.writer == nil {
       peer.writer = loop.watch(.writable(peer.socket.descriptor)) { [unowned self, unowned peer] in
         self.readClock()
-        if _slowPath(peer.tls != nil) { return self.writable(peer) }
-        self.flush(peer)
+        self.writable(peer)
       }
     } else if !isBlocked, let writer = peer.writer {
       retired.append(writer)
@@ -528,6 +510,13 @@ package final class Server {
     client.writer = nil
     node.sessionClosed(client.id, now: now)
     retired.append(client)
+  }
+
+  /// The connection is gone: the node hears of it.
+  func lose(_ peer: PeerConnection) {
+    let id = peer.id
+    close(peer)
+    node.linkClosed(id, now: now)
   }
 
   func close(_ peer: PeerConnection) {
@@ -612,11 +601,7 @@ package final class Server {
   private func dialEnded(_ peer: PeerConnection) {
     retire(peer.writer)
     peer.writer = nil
-    guard peer.socket.pendingError == 0 else {
-      let id = peer.id
-      close(peer)
-      return node.linkClosed(id, now: now)
-    }
+    guard peer.socket.pendingError == 0 else { return lose(peer) }
     if settings.parameters.isYes("tls-cluster") { return startHandshake(peer) }
     linkOpened(peer)
   }

@@ -243,6 +243,22 @@ class Cluster:
             node.end()
 
 
+def started(node, **login):
+    """Starts a node that wants a login and waits until it takes it."""
+    node.start()
+
+    def answers():
+        assert node.is_running(), node.output()
+        try:
+            with node.client(**login) as client:
+                return client.ping()
+        except redis.ConnectionError as failure:
+            return isinstance(failure, redis.AuthenticationError)
+
+    wait_until(answers, STARTS_WITHIN, f"{node.command} answers")
+    return node
+
+
 def quorum_arguments(n, w, r):
     """The command line that gives the default keyspace these N, W and R."""
     return ["--keyspace.default.n", n, "--keyspace.default.w", w, "--keyspace.default.r", r]

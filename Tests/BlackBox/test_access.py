@@ -7,7 +7,7 @@ import time
 import pytest
 import redis
 
-from processes import STARTS_WITHIN, wait_until
+from processes import started
 from wire import ConnectionClosed, encode_command, error_word
 
 REFUSES_WITHIN = 5.0
@@ -16,22 +16,6 @@ REFUSES_WITHIN = 5.0
 @pytest.fixture(params=[2, 3], ids=["RESP2", "RESP3"])
 def protocol(request):
     return request.param
-
-
-def started(node, **login):
-    """Starts a node that wants a login and waits until it takes it."""
-    node.start()
-
-    def answers():
-        assert node.is_running(), node.output()
-        try:
-            with node.client(**login) as client:
-                return client.ping()
-        except redis.ConnectionError as failure:
-            return isinstance(failure, redis.AuthenticationError)
-
-    wait_until(answers, STARTS_WITHIN, f"{node.command} answers")
-    return node
 
 
 def test_a_client_logs_in_when_it_connects(make_node, protocol):

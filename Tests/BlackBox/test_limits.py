@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from processes import Node, wait_until
+from processes import Node, started, wait_until
 from wire import encode_command
 
 MEGABYTE = 1 << 20
@@ -65,8 +65,8 @@ def test_replies_beyond_the_hard_limit_close_the_client(limited):
     limited.call("SET", "big", bytes(MEGABYTE))
     limited.call("CONFIG", "SET", "client-output-buffer-limit", "normal 8mb 0 0")
     deaf = unread(limited)
-    deaf.send(encode_command("MGET", *["big"] * 20))
     before = clients_known(limited)
+    deaf.send(encode_command("MGET", *["big"] * 20))
     wait_until(lambda: clients_known(limited) < before, 5, "the client is closed")
     assert "client-output-buffer-limit normal" in limited.output()
     limited.call("CONFIG", "SET", "client-output-buffer-limit", "normal 0 0 0")
@@ -144,16 +144,7 @@ def test_half_a_command_is_closed_after_thirty_seconds_and_a_slow_value_is_not(l
 
 
 def test_who_does_not_log_in_may_send_little_and_wait_ten_seconds(make_node):
-    node = make_node("--requirepass", "secret")
-    node.start()
-
-    def asks_for_a_login():
-        try:
-            return str(node.answer("PING", timeout=1)).startswith("NOAUTH")
-        except OSError:
-            return False
-
-    wait_until(asks_for_a_login, 10, "the node answers")
+    node = started(make_node("--requirepass", "secret"), password="secret")
     idle = socket.create_connection(("127.0.0.1", node.port))
     wordy = socket.create_connection(("127.0.0.1", node.port))
     began = time.monotonic()
