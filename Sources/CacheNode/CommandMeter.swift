@@ -65,7 +65,7 @@ extension NodeCore {
   /// A reading of the clock, or of the tick's time without one.
   @inline(__always)
   func readTicks() -> UInt64 {
-    if let clock = meter.clock { return clock.read() }
+    if let clock = meter.pointee.clock { return clock.read() }
     return now.monotonicMicroseconds &* 1000
   }
 
@@ -73,7 +73,7 @@ extension NodeCore {
   @inline(__always)
   func nanoseconds(from start: UInt64, to end: UInt64) -> UInt64 {
     guard end > start else { return 0 }
-    return meter.clock?.nanoseconds(ticks: end &- start) ?? end &- start
+    return meter.pointee.clock?.nanoseconds(ticks: end &- start) ?? end &- start
   }
 
   // MARK: Commands that run here
@@ -81,36 +81,36 @@ extension NodeCore {
   /// A run of commands begins.
   @inline(__always)
   mutating func beginRun(_ index: Int) {
-    meter.session = index
-    meter.reading = readTicks()
-    if meter.roundStart == 0 { meter.roundStart = meter.reading }
+    meter.pointee.session = index
+    meter.pointee.reading = readTicks()
+    if meter.pointee.roundStart == 0 { meter.pointee.roundStart = meter.pointee.reading }
   }
 
   /// A command that was not refused begins.
   @inline(__always)
   mutating func commandBegins(_ number: Int) {
-    meter.isRunning = true
-    if _slowPath(meter.number != number) {
-      if meter.count > 0 { endGroup() }
-      meter.number = number
+    meter.pointee.isRunning = true
+    if _slowPath(meter.pointee.number != number) {
+      if meter.pointee.count > 0 { endGroup() }
+      meter.pointee.number = number
     }
   }
 
   /// The command that ran is a subcommand with an entry of its own.
-  mutating func commandIs(_ number: Int) { meter.number = number }
+  mutating func commandIs(_ number: Int) { meter.pointee.number = number }
 
   /// A command ended or was taken over; its reply, if there is one, grew the output by so much.
   @inline(__always)
   mutating func commandEnds(replyBytes: Int) {
-    if _slowPath(meter.isWatched), meter.isRunning || meter.isTakenOver {
-      feedMonitors(meter.session)
+    if _slowPath(meter.pointee.isWatched), meter.pointee.isRunning || meter.pointee.isTakenOver {
+      feedMonitors(meter.pointee.session)
     }
-    guard _fastPath(meter.isRunning) else { return endRun() }
-    meter.count &+= 1
-    meter.words = arguments
+    guard _fastPath(meter.pointee.isRunning) else { return endRun() }
+    meter.pointee.count &+= 1
+    meter.pointee.words = arguments
     let isShared =
-      meter.count < meter.shared
-      && commandIndex.entries[meter.number].isQuick
+      meter.pointee.count < meter.pointee.shared
+      && commandIndex.entries[meter.pointee.number].isQuick
       && replyBytes &+ arguments.pointee.extent < CommandMeter.sharedBytes
     if !isShared { endGroup() }
   }
@@ -118,25 +118,25 @@ extension NodeCore {
   /// The commands of the run are over, or the next ones are not to be measured with those before.
   @inline(__always)
   mutating func endRun() {
-    if meter.count > 0 { return endGroup() }
-    meter.number = -1
-    meter.reading = readTicks()
+    if meter.pointee.count > 0 { return endGroup() }
+    meter.pointee.number = -1
+    meter.pointee.reading = readTicks()
   }
 
   @inline(never)
   private mutating func endGroup() {
     let end = readTicks()
-    let elapsed = nanoseconds(from: meter.reading, to: end)
-    account(meter.number, elapsed, count: meter.count)
-    if _slowPath(elapsed >= meter.noticeFrom), let words = meter.words {
+    let elapsed = nanoseconds(from: meter.pointee.reading, to: end)
+    account(meter.pointee.number, elapsed, count: meter.pointee.count)
+    if _slowPath(elapsed >= meter.pointee.noticeFrom), let words = meter.pointee.words {
       scratch.pointee.removeAll()
       TrimmedWords.write(words, to: &scratch.pointee)
       noticeSlow(
-        meter.number, elapsed, session: meter.session, scratch.pointee.readable)
+        meter.pointee.number, elapsed, session: meter.pointee.session, scratch.pointee.readable)
     }
-    meter.reading = end
-    meter.number = -1
-    meter.count = 0
+    meter.pointee.reading = end
+    meter.pointee.number = -1
+    meter.pointee.count = 0
   }
 
   /// `count` commands took so many nanoseconds together.
@@ -145,7 +145,7 @@ extension NodeCore {
     let entry = commandIndex.entries + number
     entry.pointee.calls &+= count
     entry.pointee.nanoseconds &+= elapsed
-    guard meter.keepsHistograms else { return }
+    guard meter.pointee.keepsHistograms else { return }
     if _slowPath(entry.pointee.histogram == nil) { entry.pointee.makeHistogram() }
     let each = count == 1 ? elapsed : elapsed / UInt64(count)
     entry.pointee.histogram.unsafelyUnwrapped.pointee.record(each, times: UInt64(count))
@@ -156,11 +156,11 @@ extension NodeCore {
   /// The running command's reply will come from this operation.
   @inline(__always)
   mutating func takeOver(_ operation: UnsafeMutablePointer<Operation>) {
-    operation.pointee.command = meter.number
-    operation.pointee.startedAt = meter.reading
-    meter.isRunning = false
-    meter.isTakenOver = true
-    if meter.noticeFrom != .max {
+    operation.pointee.command = meter.pointee.number
+    operation.pointee.startedAt = meter.pointee.reading
+    meter.pointee.isRunning = false
+    meter.pointee.isTakenOver = true
+    if meter.pointee.noticeFrom != .max {
       TrimmedWords.write(arguments, to: &operation.pointee.words)
     }
   }
@@ -174,7 +174,7 @@ extension NodeCore {
     operation.pointee.command = -1
     let elapsed = nanoseconds(from: operation.pointee.startedAt, to: readTicks())
     account(number, elapsed, count: 1)
-    if _slowPath(elapsed >= meter.noticeFrom) {
+    if _slowPath(elapsed >= meter.pointee.noticeFrom) {
       noticeSlow(number, elapsed, session: session.index, operation.pointee.words.readable)
     }
     noteError(operation.pointee.reply.pointee.readable, of: number)
@@ -189,7 +189,7 @@ extension NodeCore {
     if bytes.count > start, _slowPath(bytes[start] == UInt8(ascii: "-")) {
       noteError(
         bytes.slice(start, bytes.count - start),
-        of: meter.isRunning ? meter.number : -1)
+        of: meter.pointee.isRunning ? meter.pointee.number : -1)
     }
   }
 
@@ -199,7 +199,7 @@ extension NodeCore {
   private mutating func noteError(_ reply: UnsafeRawBufferPointer, of number: Int) {
     guard reply.first == UInt8(ascii: "-") else { return }
     if number >= 0 { commandIndex.entries[number].failed &+= 1 }
-    statistics.errors &+= 1
+    statistics.pointee.errors &+= 1
     let word = reply.dropFirst().prefix { $0 > 32 }
     let name = String(decoding: word, as: UTF8.self)
     countFailure(name, of: number)

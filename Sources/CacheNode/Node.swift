@@ -165,8 +165,8 @@ package final class Node {
     let before = session.pointee.output.pointee.totalCount
     let waits = Node.show(session.pointee.output, write)
     let taken = before &- session.pointee.output.pointee.totalCount
-    core.statistics.outputBytes &+= taken
-    core.statistics.writes &+= 1
+    core.statistics.pointee.outputBytes &+= taken
+    core.statistics.pointee.writes &+= 1
     // Who reads is not idle, but a stranger has its time and no more.
     if _slowPath(waits), taken > 0, !session.pointee.flags.contains(.needsLogin) {
       session.pointee.lastActive = core.monotonic
@@ -248,7 +248,7 @@ package final class Node {
   /// How this node sees a key's owners, for the simulator's traces.
   package func trace(_ key: [UInt8]) -> String { core.trace(key) }
 
-  package func statistics() -> NodeStatistics { core.statistics }
+  package func statistics() -> NodeStatistics { core.statistics.pointee }
   package var settingsText: String { core.settingsText() }
   package func checkInvariants() { core.table.checkInvariants() }
   package var hasClusterFormed: Bool { core.clusterState == .ok }

@@ -32,7 +32,7 @@ extension NodeCore {
     }
     if session.pointee.flags.contains(.needsLogin), !catalog.entries[number].isForAnybody {
       commandIndex.entries[command].rejected += 1
-      meter.refused = command
+      meter.pointee.refused = command
       _ = fail(index, "NOAUTH Authentication required.")
       return false
     }
@@ -41,11 +41,11 @@ extension NodeCore {
     case .allowed: return true
     case .deniedCommand:
       let name = catalog.entries[number].name
-      meter.refused = command
+      meter.pointee.refused = command
       logRefusal(index, .command, Array(name.utf8), username: access[place].name)
       _ = fail(index, "NOPERM this user has no permissions to run the '\(name)' command")
     case .deniedKey(let word):
-      meter.refused = command
+      meter.pointee.refused = command
       logRefusal(
         index, .key, Array(words[word].prefix(Limits.loggedNameBytes)), username: access[place].name
       )
@@ -127,7 +127,7 @@ extension NodeCore {
     guard access.isOpen, parameters.isYes("protected-mode"),
       !NodeCore.isLocal(address)
     else { return nil }
-    statistics.rejectedConnections += 1
+    statistics.pointee.rejectedConnections += 1
     return NodeCore.protectedText
   }
 

@@ -173,7 +173,7 @@ extension NodeCore {
         count += 1
       }
     }
-    statistics.evictedClients += count
+    statistics.pointee.evictedClients += count
     log(.notice, "closed \(count) clients with the most memory: maxmemory-clients")
   }
 

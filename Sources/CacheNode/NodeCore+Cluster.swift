@@ -77,7 +77,7 @@ extension NodeCore {
       "cluster_slots_pfail:0", "cluster_slots_fail:\(Slot.count - served)",
       "cluster_known_nodes:\(members.count)", "cluster_size:\(plan.current.count)",
       "cluster_current_epoch:\(routeEpoch)", "cluster_my_epoch:\(routeEpoch)",
-      "cluster_stats_messages_sent:\(statistics.gossipSent)",
+      "cluster_stats_messages_sent:\(statistics.pointee.gossipSent)",
       "cluster_stats_messages_received:0",
       "total_cluster_links_buffer_limit_exceeded:0",
     ]

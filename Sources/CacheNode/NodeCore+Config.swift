@@ -11,7 +11,7 @@ extension NodeCore {
     case "get": return getConfig(index)
     case "set": return setConfig(index)
     case "resetstat":
-      statistics = NodeStatistics()
+      statistics.pointee = NodeStatistics()
       resetCommandStatistics()
       return replyOK(index)
     case "rewrite":

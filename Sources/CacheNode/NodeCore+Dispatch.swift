@@ -33,8 +33,8 @@ extension NodeCore {
   @inline(__always)
   mutating func execute(_ index: Int) -> Bool {
     let session = sessions[index]
-    meter.isRunning = false
-    meter.isTakenOver = false
+    meter.pointee.isRunning = false
+    meter.pointee.isTakenOver = false
     let number = commandIndex.find(arguments.pointee[0])
     if _slowPath(number < 0) { return unknownCommand(index) }
     let entry = commandIndex.entries + number
@@ -50,9 +50,9 @@ extension NodeCore {
       return refuseOutOfMemory(index, entry)
     }
     commandBegins(number)
-    statistics.commands &+= 1
+    statistics.pointee.commands &+= 1
     session.pointee.commands &+= 1
-    if _slowPath(meter.isPaused), holds(index, entry) { return stall(index) }
+    if _slowPath(meter.pointee.isPaused), holds(index, entry) { return stall(index) }
     if entry.pointee.access != .none {
       if _fastPath(clusterState == .ok) { return executeOnKey(index, entry) }
       return refuseWhileForming(index)
@@ -155,7 +155,7 @@ extension NodeCore {
 
   @inline(__always)
   mutating func countHit(_ isHit: Bool) {
-    if isHit { statistics.hits &+= 1 } else { statistics.misses &+= 1 }
+    if isHit { statistics.pointee.hits &+= 1 } else { statistics.pointee.misses &+= 1 }
   }
 
   @inline(__always)
@@ -290,7 +290,7 @@ extension NodeCore {
   }
 
   @inline(__always) func sabotaged(_ bug: Sabotage) -> Bool {
-    _slowPath(configuration.sabotage.contains(bug))
+    _slowPath(sabotage.contains(bug))
   }
 
   /// Whether this SET looks at the old value.
@@ -336,7 +336,7 @@ extension NodeCore {
 
   /// The running command is a subcommand that is counted by itself.
   private mutating func noteSubcommand() {
-    let container = meter.number
+    let container = meter.pointee.number
     if let place = access.catalog.subcommandPlace(of: container, arguments.pointee[1]) {
       commandIs(commandIndex.subcommand(place, of: container))
     }
@@ -385,9 +385,9 @@ extension NodeCore {
 
   @inline(never)
   mutating func refuseWhileForming(_ index: Int) -> Bool {
-    commandIndex.entries[meter.number].rejected &+= 1
-    meter.refused = meter.number
-    meter.isRunning = false
+    commandIndex.entries[meter.pointee.number].rejected &+= 1
+    meter.pointee.refused = meter.pointee.number
+    meter.pointee.isRunning = false
     let text =
       clusterState == .removed
       ? "CLUSTERDOWN The node has left its cluster; CLUSTER MEET lets it join one"
@@ -433,8 +433,8 @@ extension NodeCore {
   @inline(never)
   mutating func wrongArity(_ index: Int, _ number: Int) -> Bool {
     commandIndex.entries[number].rejected += 1
-    meter.refused = number
-    meter.isRunning = false
+    meter.pointee.refused = number
+    meter.pointee.isRunning = false
     let name = commandTable.commands[number].name
     return replyNow(index) {
       $0.pointee.appendError("ERR wrong number of arguments for '\(name)' command")

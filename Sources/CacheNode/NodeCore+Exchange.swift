@@ -93,7 +93,7 @@ extension NodeCore {
     _ output: UnsafeMutablePointer<ByteBuffer>
   ) {
     exchanges[place]?.isAsked = true
-    statistics.exchangeBytes += scratch.pointee.count
+    statistics.pointee.exchangeBytes += scratch.pointee.count
     output.pointee.appendQuery(
       RequestID(rawValue: UInt32(place)), kind, database: database, scratch.pointee.readable)
   }
@@ -104,7 +104,7 @@ extension NodeCore {
       exchange.isAsked, bytes.integer(0, as: UInt32.self) == exchange.number
     else { return }
     exchanges[place]?.isAsked = false
-    statistics.exchangeBytes += bytes.count
+    statistics.pointee.exchangeBytes += bytes.count
     transferBudget -= bytes.count
     let body = bytes.slice(4, bytes.count - 4)
     if exchange.part == exchange.parts.count { return endExchange(place) }
@@ -241,7 +241,7 @@ extension NodeCore {
       if outcome == .refused { exchanges[place]?.hasRefusals = true }
       if outcome == .changed, !isFill { exchanges[place]?.repairs += 1 }
     }
-    statistics.transferredKeys += isFill ? count : 0
+    statistics.pointee.transferredKeys += isFill ? count : 0
     if isFill { transfer.note(bytes: bytes.count, keys: count, now: monotonic) }
     return got
   }
@@ -268,7 +268,7 @@ extension NodeCore {
     _ database: Int, _ slot: Int, _ hash: UInt64, _ key: UnsafeRawBufferPointer,
     _ object: ObjectView
   ) -> MergeOutcome {
-    if _slowPath(!configuration.sabotage.isEmpty) {
+    if _slowPath(!sabotage.isEmpty) {
       if let outcome = repairSabotaged(database, slot, hash, key, object) { return outcome }
     }
     if isReapable(object),
@@ -277,8 +277,8 @@ extension NodeCore {
       return .same
     }
     // That a comparison brings an older version is no write that was lost.
-    let discarded = statistics.discarded
-    defer { statistics.discarded = discarded }
+    let discarded = statistics.pointee.discarded
+    defer { statistics.pointee.discarded = discarded }
     return merge(database: database, slot: slot, hash: hash, key: key, incoming: object)
   }
 
@@ -305,8 +305,8 @@ extension NodeCore {
   private mutating func endExchange(_ place: Int) {
     guard let exchange = exchanges[place] else { return }
     exchanges[place] = nil
-    statistics.exchanges += 1
-    statistics.repairs += exchange.repairs
+    statistics.pointee.exchanges += 1
+    statistics.pointee.repairs += exchange.repairs
     peers[exchange.peer].pointee.comparedAt = monotonic
     // What was refused (a clock too far ahead) is asked for again another time.
     if exchange.hasRefusals {

@@ -182,7 +182,7 @@ extension NodeCore {
     let call = self.call(handler, childArguments, database, resp)
     switch route(call.slot, call.access, policy: call.policy) {
     case .nowhere:
-      statistics.noReplicas += 1
+      statistics.pointee.noReplicas += 1
       partArrived(parent, position, Array("-\(NodeCore.noReplicasText)\r\n".utf8))
     case .here where !needsOperation(call):
       replyScratch.pointee.removeAll()

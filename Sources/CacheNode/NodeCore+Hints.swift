@@ -83,15 +83,15 @@ extension NodeCore {
     let outcome = hints.keep(
       target: target, database: database, key: key, object: object, within: hintBounds)
     guard let dropped = outcome else {
-      statistics.hintsDropped += 1
+      statistics.pointee.hintsDropped += 1
       return false
     }
-    statistics.hintsKept += 1
+    statistics.pointee.hintsKept += 1
     if dropped > 0 {
-      if statistics.hintsDropped == 0 {
+      if statistics.pointee.hintsDropped == 0 {
         log(.warning, "hints fill hint-memory: the oldest are left to anti-entropy")
       }
-      statistics.hintsDropped += dropped
+      statistics.pointee.hintsDropped += dropped
     }
     return true
   }
@@ -116,7 +116,7 @@ extension NodeCore {
           if !keepHint(target: home, database, key, object) { status = .refused }
         }
       } else {
-        statistics.refusedStamps += 1
+        statistics.pointee.refusedStamps += 1
         status = .refused
       }
     }
@@ -254,7 +254,7 @@ extension NodeCore {
     }
     let age = UInt64(parameters.number("hint-ttl")) * 1000
     if wall > age {
-      statistics.hintsExpired += hints.expire(before: Stamp(milliseconds: wall - age))
+      statistics.pointee.hintsExpired += hints.expire(before: Stamp(milliseconds: wall - age))
     }
   }
 
@@ -275,7 +275,7 @@ extension NodeCore {
     let target = peers[peer].pointee.id
     guard hints.isInFlight(target) else { return }
     if bytes.elementsEqual("ok".utf8) {
-      statistics.hintsDelivered += hints.taken(by: target)
+      statistics.pointee.hintsDelivered += hints.taken(by: target)
     } else {
       hints.lost(target)
       hintRetryAt[target] = monotonic + 1_000_000

@@ -78,7 +78,7 @@ extension NodeCore {
   }
 
   private var meterName: String {
-    guard let clock = meter.clock else { return "tick" }
+    guard let clock = meter.pointee.clock else { return "tick" }
     return clock.scale == 1 << 32 ? "POSIX clock_gettime" : "processor time stamp"
   }
 
@@ -131,7 +131,7 @@ extension NodeCore {
       "lazyfreed_objects:\(table.blobs.pointee.freedCount + table.freedCount)",
       "mem_hints:\(hints.bytes)", "mem_hash_trees:\(table.treeBytes)",
       "mem_table_index:\(table.tableBytes)", "mem_slack:\(table.slackBytes)",
-      "refused_for_memory:\(statistics.refusedForMemory)",
+      "refused_for_memory:\(statistics.pointee.refusedForMemory)",
     ]
   }
 
@@ -186,33 +186,33 @@ extension NodeCore {
 
   private func statsSection() -> [String] {
     [
-      "# Stats", "total_connections_received:\(statistics.connections)",
-      "total_commands_processed:\(statistics.commands)",
+      "# Stats", "total_connections_received:\(statistics.pointee.connections)",
+      "total_commands_processed:\(statistics.pointee.commands)",
       "instantaneous_ops_per_sec:\(sampler.perSecond)",
-      "total_net_input_bytes:\(statistics.inputBytes)",
-      "total_net_output_bytes:\(statistics.outputBytes)",
-      "total_net_repl_input_bytes:\(statistics.peerInputBytes)",
+      "total_net_input_bytes:\(statistics.pointee.inputBytes)",
+      "total_net_output_bytes:\(statistics.pointee.outputBytes)",
+      "total_net_repl_input_bytes:\(statistics.pointee.peerInputBytes)",
       "total_net_repl_output_bytes:0",
       "instantaneous_input_kbps:\(hundredths(inputSampler.perSecond * 100 / 1024))",
       "instantaneous_output_kbps:\(hundredths(outputSampler.perSecond * 100 / 1024))",
       "instantaneous_input_repl_kbps:0.00", "instantaneous_output_repl_kbps:0.00",
-      "rejected_connections:\(statistics.rejectedConnections)", "sync_full:0",
+      "rejected_connections:\(statistics.pointee.rejectedConnections)", "sync_full:0",
       "sync_partial_ok:0",
-      "sync_partial_err:0", "expired_keys:\(statistics.expired)", "expired_stale_perc:0.00",
+      "sync_partial_err:0", "expired_keys:\(statistics.pointee.expired)", "expired_stale_perc:0.00",
       "expired_time_cap_reached_count:0", "expire_cycle_cpu_milliseconds:0",
-      "evicted_keys:\(statistics.evicted)",
-      "evicted_clients:\(statistics.evictedClients)",
+      "evicted_keys:\(statistics.pointee.evicted)",
+      "evicted_clients:\(statistics.pointee.evictedClients)",
       "total_eviction_exceeded_time:0", "current_eviction_exceeded_time:0",
-      "keyspace_hits:\(statistics.hits)",
-      "keyspace_misses:\(statistics.misses)", "pubsub_channels:0", "pubsub_patterns:0",
+      "keyspace_hits:\(statistics.pointee.hits)",
+      "keyspace_misses:\(statistics.pointee.misses)", "pubsub_channels:0", "pubsub_patterns:0",
       "pubsubshard_channels:0", "latest_fork_usec:0", "total_forks:0", "migrate_cached_sockets:0",
       "slave_expires_tracked_keys:0", "active_defrag_hits:0", "active_defrag_misses:0",
       "active_defrag_key_hits:0", "active_defrag_key_misses:0", "total_active_defrag_time:0",
       "current_active_defrag_time:0", "tracking_total_keys:0", "tracking_total_items:0",
       "tracking_total_prefixes:0", "unexpected_error_replies:0",
-      "total_error_replies:\(statistics.errors)", "dump_payload_sanitizations:0",
-      "total_reads_processed:\(statistics.reads)",
-      "total_writes_processed:\(statistics.writes)",
+      "total_error_replies:\(statistics.pointee.errors)", "dump_payload_sanitizations:0",
+      "total_reads_processed:\(statistics.pointee.reads)",
+      "total_writes_processed:\(statistics.pointee.writes)",
       "io_threaded_reads_processed:0", "io_threaded_writes_processed:0", "reply_buffer_shrinks:0",
       "reply_buffer_expands:0",
     ]
@@ -298,15 +298,15 @@ extension NodeCore {
       "# Coterie", "node_id:\(members.own.hexID)", "node_name:\(configuration.name)",
       "zone:\(configuration.zone)", "members:\(members.count)",
       "members_alive:\(alivePeers() + 1)", "filled:\(members.own.isFilled ? 1 : 0)",
-      "operations_waiting:\(operations.count)", "quorum_reads:\(statistics.quorumReads)",
-      "quorum_writes:\(statistics.quorumWrites)", "forwards:\(statistics.forwards)",
-      "siblings_resolved:\(statistics.siblingsResolved)",
-      "stamps_refused:\(statistics.refusedStamps)",
-      "peer_frames_bad:\(statistics.badFrames)",
+      "operations_waiting:\(operations.count)", "quorum_reads:\(statistics.pointee.quorumReads)",
+      "quorum_writes:\(statistics.pointee.quorumWrites)", "forwards:\(statistics.pointee.forwards)",
+      "siblings_resolved:\(statistics.pointee.siblingsResolved)",
+      "stamps_refused:\(statistics.pointee.refusedStamps)",
+      "peer_frames_bad:\(statistics.pointee.badFrames)",
       "peer_links_unproven:\(unprovenLinks.count)",
-      "peer_links_refused:\(statistics.refusedLinks)",
+      "peer_links_refused:\(statistics.pointee.refusedLinks)",
       "cluster_secret:\(configuration.clusterSecret.isEmpty ? 0 : 1)",
-      "noreplicas:\(statistics.noReplicas)", "noquorum:\(statistics.noQuorum)",
+      "noreplicas:\(statistics.pointee.noReplicas)", "noquorum:\(statistics.pointee.noQuorum)",
     ]
   }
 }

@@ -150,7 +150,7 @@ extension NodeCore {
 
   mutating func linkReceived(_ id: LinkID, _ bytes: UnsafeRawBufferPointer) {
     guard let link = link(id) else { return }
-    statistics.peerInputBytes &+= bytes.count
+    statistics.pointee.peerInputBytes &+= bytes.count
     if link.pointee.peer > 0 { peers[link.pointee.peer].pointee.receivedBytes &+= bytes.count }
     link.pointee.health.heard()
     if _slowPath(!link.pointee.isReady) { return receiveUnproven(id, bytes) }
@@ -185,7 +185,7 @@ extension NodeCore {
       switch Frame.decode(bytes.slice(at, bytes.count &- at)) {
       case .incomplete: return at
       case .malformed(let error):
-        statistics.badFrames += 1
+        statistics.pointee.badFrames += 1
         dropLink(id, "bad frame, \(error)")
         return bytes.count
       case .frame(let frame, let length):
@@ -266,7 +266,7 @@ extension NodeCore {
     case .digest(let members, let settings, let stamp): takeDigest(members, settings, stamp, id)
     case .swim(let bytes): return takeSwim(bytes, id)
     default:
-      statistics.badFrames += 1
+      statistics.pointee.badFrames += 1
       dropLink(id, "a second hello")
       return false
     }

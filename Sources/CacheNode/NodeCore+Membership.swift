@@ -98,7 +98,7 @@ extension NodeCore {
   /// Records of another node's table, one or all.
   mutating func takeMembers(_ bytes: UnsafeRawBufferPointer, _ id: LinkID) -> Bool {
     guard let records = MemberTable.decode(bytes), let link = link(id) else {
-      statistics.badFrames += 1
+      statistics.pointee.badFrames += 1
       dropLink(id, "malformed members")
       return false
     }
@@ -223,7 +223,7 @@ extension NodeCore {
 
   mutating func takeSettings(_ bytes: UnsafeRawBufferPointer, _ id: LinkID) -> Bool {
     guard let incoming = KeyspaceSettings.decode(bytes) else {
-      statistics.badFrames += 1
+      statistics.pointee.badFrames += 1
       dropLink(id, "malformed settings")
       return false
     }

@@ -37,7 +37,6 @@ struct MemoryState {
   /// Bytes of hints, clients and links.
   var others = 0
   var links = 0
-  var pool = EvictionPool()
   /// Where the walk that puts memory together goes on.
   var compactAt = SlotWalk()
   /// Records that the present walk has moved.
@@ -60,7 +59,6 @@ struct MemoryState {
     case "ttl": order = .deadline
     default: order = nil
     }
-    pool.removeAll()
   }
 }
 
@@ -81,6 +79,7 @@ extension NodeCore {
     memory.samples = parameters.number("maxmemory-samples")
     let policy = parameters["maxmemory-policy"] ?? "noeviction"
     memory.set(policy: policy)
+    evictionPool.removeAll()
     table.accessClock.countsUses = policy.hasSuffix("-lfu")
     table.accessClock.logFactor = parameters.number("lfu-log-factor")
     table.accessClock.decayMinutes = parameters.number("lfu-decay-time")
@@ -118,12 +117,12 @@ extension NodeCore {
       guard
         table.evict(
           order, onlyWithDeadline: memory.onlyWithDeadline, samples: memory.samples, now: wall,
-          pool: &memory.pool, &generator, isPinned: { !locks.isEmpty && locks[$0] != nil })
+          pool: &evictionPool, &generator, isPinned: { !locks.isEmpty && locks[$0] != nil })
       else {
         memory.retryAt = monotonic + 1000
         return
       }
-      statistics.evicted += 1
+      statistics.pointee.evicted += 1
       left -= 1
     }
   }
@@ -133,7 +132,7 @@ extension NodeCore {
     -> Bool
   {
     entry.pointee.rejected += 1
-    meter.refused = sessions[index].pointee.lastCommand
+    meter.pointee.refused = sessions[index].pointee.lastCommand
     return replyNow(index) { $0.pointee.appendError(NodeCore.outOfMemoryText) }
   }
 
@@ -141,7 +140,7 @@ extension NodeCore {
   @inline(never)
   mutating func hasRoom(for object: ObjectView) -> Bool {
     if object.isTombstone || makeRoom() { return true }
-    statistics.refusedForMemory += 1
+    statistics.pointee.refusedForMemory += 1
     return false
   }
 

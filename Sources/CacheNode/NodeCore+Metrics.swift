@@ -103,27 +103,27 @@ extension NodeCore {
     metrics.gauge("coterie_clients", "Clients that are connected.", sessions.count)
     metrics.gauge("coterie_clients_limit", "maxclients.", parameters.number("maxclients"))
     metrics.counter(
-      "coterie_client_connections_total", "Clients that connected.", statistics.connections)
+      "coterie_client_connections_total", "Clients that connected.", statistics.pointee.connections)
     metrics.counter(
       "coterie_client_connections_rejected_total", "Clients that were turned away.",
-      statistics.rejectedConnections)
+      statistics.pointee.rejectedConnections)
     metrics.begin("coterie_client_bytes_total", .counter, "Bytes from and to clients.")
-    metrics.sample(.integer(statistics.inputBytes), MetricLabel("direction", "in"))
-    metrics.sample(.integer(statistics.outputBytes), MetricLabel("direction", "out"))
+    metrics.sample(.integer(statistics.pointee.inputBytes), MetricLabel("direction", "in"))
+    metrics.sample(.integer(statistics.pointee.outputBytes), MetricLabel("direction", "out"))
     metrics.counter(
-      "coterie_commands_total", "Commands of clients of this node.", statistics.commands)
+      "coterie_commands_total", "Commands of clients of this node.", statistics.pointee.commands)
     metrics.counter(
       "coterie_forwards_total", "Commands that were handed to an owner of their key.",
-      statistics.forwards)
+      statistics.pointee.forwards)
     metrics.begin(
       "coterie_quorum_operations_total", .counter, "Operations that asked other owners.")
-    metrics.sample(.integer(statistics.quorumReads), MetricLabel("operation", "read"))
-    metrics.sample(.integer(statistics.quorumWrites), MetricLabel("operation", "write"))
+    metrics.sample(.integer(statistics.pointee.quorumReads), MetricLabel("operation", "read"))
+    metrics.sample(.integer(statistics.pointee.quorumWrites), MetricLabel("operation", "write"))
     metrics.gauge(
       "coterie_operations_waiting", "Operations that wait for other nodes.", operations.count)
     metrics.begin("coterie_lookups_total", .counter, "Reads of keys, by whether the key was there.")
-    metrics.sample(.integer(statistics.hits), MetricLabel("result", "hit"))
-    metrics.sample(.integer(statistics.misses), MetricLabel("result", "miss"))
+    metrics.sample(.integer(statistics.pointee.hits), MetricLabel("result", "hit"))
+    metrics.sample(.integer(statistics.pointee.misses), MetricLabel("result", "miss"))
   }
 
   private func writeFailures(_ metrics: inout MetricText) {
@@ -136,21 +136,21 @@ extension NodeCore {
     metrics.begin(
       "coterie_quorum_failures_total", .counter,
       "Operations short of a quorum: no_replicas applied nothing, no_quorum may have.")
-    metrics.sample(.integer(statistics.noReplicas), MetricLabel("kind", "no_replicas"))
-    metrics.sample(.integer(statistics.noQuorum), MetricLabel("kind", "no_quorum"))
+    metrics.sample(.integer(statistics.pointee.noReplicas), MetricLabel("kind", "no_replicas"))
+    metrics.sample(.integer(statistics.pointee.noQuorum), MetricLabel("kind", "no_quorum"))
     metrics.counter(
       "coterie_operation_timeouts_total", "Operations that failed because answers came too late.",
-      statistics.timeouts)
+      statistics.pointee.timeouts)
     metrics.counter(
       "coterie_peer_writes_refused_total", "Writes of other nodes that found no room here.",
-      statistics.refusedForMemory)
+      statistics.pointee.refusedForMemory)
     metrics.counter(
       "coterie_clock_skew_refusals_total",
       "Versions that were refused because their clock is ahead by more than max-clock-skew.",
-      statistics.refusedStamps)
+      statistics.pointee.refusedStamps)
     metrics.counter(
       "coterie_bad_frames_total", "Frames on the peer port that were malformed.",
-      statistics.badFrames)
+      statistics.pointee.badFrames)
   }
 
   // MARK: Memory and keys
@@ -175,7 +175,7 @@ extension NodeCore {
       "coterie_memory_slack_bytes", "Memory that records left and that others will use again.",
       table.slackBytes)
     metrics.counter(
-      "coterie_evictions_total", "Objects evicted for want of memory.", statistics.evicted)
+      "coterie_evictions_total", "Objects evicted for want of memory.", statistics.pointee.evicted)
   }
 
   private func writeKeys(_ metrics: inout MetricText) {
@@ -187,10 +187,10 @@ extension NodeCore {
     forEachDatabase(&metrics) { table.tombstoneCount(database: $0) }
     metrics.counter(
       "coterie_expirations_total", "Objects whose deadline passed and that were cleared away.",
-      statistics.expired)
+      statistics.pointee.expired)
     metrics.counter(
       "coterie_tombstones_reaped_total", "Tombstones that went.",
-      statistics.tombstonesReaped)
+      statistics.pointee.tombstonesReaped)
   }
 
   private func forEachDatabase(_ metrics: inout MetricText, _ value: (Int) -> Int) {
@@ -232,11 +232,11 @@ extension NodeCore {
     metrics.begin(
       "coterie_transfer_keys_total", .counter,
       "Objects that moved because the ring changed or a node had lost its memory.")
-    metrics.sample(.integer(statistics.transferredKeys), MetricLabel("direction", "in"))
-    metrics.sample(.integer(statistics.handedOver), MetricLabel("direction", "out"))
+    metrics.sample(.integer(statistics.pointee.transferredKeys), MetricLabel("direction", "in"))
+    metrics.sample(.integer(statistics.pointee.handedOver), MetricLabel("direction", "out"))
     metrics.counter(
       "coterie_gossip_messages_total", "Messages that the failure detector sent.",
-      statistics.gossipSent)
+      statistics.pointee.gossipSent)
   }
 
   // MARK: Peers
@@ -319,22 +319,22 @@ extension NodeCore {
   private func writeRepairs(_ metrics: inout MetricText) {
     metrics.counter(
       "coterie_writes_discarded_total", "Writes that a later version made void.",
-      statistics.discarded)
+      statistics.pointee.discarded)
     metrics.counter(
       "coterie_conflicts_total", "Concurrent writes that were kept side by side as siblings.",
-      statistics.conflicts + table.conflicts)
+      statistics.pointee.conflicts + table.conflicts)
     metrics.counter(
       "coterie_siblings_resolved_total", "Sibling sets that grew too large and were resolved.",
-      statistics.siblingsResolved)
+      statistics.pointee.siblingsResolved)
     metrics.begin("coterie_repairs_total", .counter, "Objects that repair brought up to date.")
-    metrics.sample(.integer(statistics.readRepairs), MetricLabel("kind", "read_repair"))
-    metrics.sample(.integer(statistics.repairs), MetricLabel("kind", "anti_entropy"))
+    metrics.sample(.integer(statistics.pointee.readRepairs), MetricLabel("kind", "read_repair"))
+    metrics.sample(.integer(statistics.pointee.repairs), MetricLabel("kind", "anti_entropy"))
     metrics.counter(
       "coterie_comparisons_total", "Comparisons of hash trees with other owners that ended.",
-      statistics.exchanges)
+      statistics.pointee.exchanges)
     metrics.counter(
       "coterie_comparison_bytes_total", "Bytes of those comparisons.",
-      statistics.exchangeBytes)
+      statistics.pointee.exchangeBytes)
     guard clearedAt > 0 else { return }
     metrics.begin(
       "coterie_converged_age_seconds", .gauge, "All writes older than this are on all their owners."
@@ -352,13 +352,13 @@ extension NodeCore {
     let oldest = hints.oldest?.milliseconds ?? wall
     metrics.sample(.microseconds((wall - min(wall, oldest)) * 1000))
     metrics.counter(
-      "coterie_hints_stored_total", "Hints that were kept.", statistics.hintsKept)
+      "coterie_hints_stored_total", "Hints that were kept.", statistics.pointee.hintsKept)
     metrics.counter(
       "coterie_hints_delivered_total", "Hints that their node took.",
-      statistics.hintsDelivered)
+      statistics.pointee.hintsDelivered)
     metrics.begin("coterie_hints_dropped_total", .counter, "Hints that went undelivered.")
-    metrics.sample(.integer(statistics.hintsDropped), MetricLabel("reason", "full"))
-    metrics.sample(.integer(statistics.hintsExpired), MetricLabel("reason", "age"))
+    metrics.sample(.integer(statistics.pointee.hintsDropped), MetricLabel("reason", "full"))
+    metrics.sample(.integer(statistics.pointee.hintsExpired), MetricLabel("reason", "age"))
   }
 
   // MARK: Readiness

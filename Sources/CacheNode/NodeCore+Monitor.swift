@@ -14,7 +14,7 @@ extension NodeCore {
     if !session.pointee.flags.contains(.monitor) {
       session.pointee.flags.insert(.monitor)
       monitors.append(SessionID(index: index, generation: session.pointee.generation))
-      meter.isWatched = true
+      meter.pointee.isWatched = true
     }
     return replyOK(index)
   }
@@ -24,13 +24,13 @@ extension NodeCore {
     guard sessions[index].pointee.flags.contains(.monitor) else { return }
     sessions[index].pointee.flags.remove(.monitor)
     monitors.removeAll { $0.index == index }
-    meter.isWatched = !monitors.isEmpty
+    meter.pointee.isWatched = !monitors.isEmpty
   }
 
   /// Shows the request that was just run for this session.
   @inline(never)
   mutating func feedMonitors(_ index: Int) {
-    let number = meter.number
+    let number = meter.pointee.number
     guard number >= 0, !commandIndex.entries[number].isAdministrative else { return }
     let words = (0..<arguments.pointee.count).map { Array(arguments.pointee[$0]) }
     let line = monitorLine(index, hideSecrets(number, words))

@@ -284,21 +284,21 @@ extension NodeCore {
     let tombstones = (0..<table.databases).reduce(0) { $0 + table.tombstoneCount(database: $1) }
     var lines = [
       "hints:\(hints.count)", "hints_bytes:\(hints.bytes)",
-      "hints_kept:\(statistics.hintsKept)",
-      "hints_delivered:\(statistics.hintsDelivered)",
-      "hints_dropped:\(statistics.hintsDropped)",
-      "hints_expired:\(statistics.hintsExpired)",
-      "exchanges:\(statistics.exchanges)",
-      "exchange_bytes:\(statistics.exchangeBytes)", "repairs:\(statistics.repairs)",
-      "read_repairs:\(statistics.readRepairs)",
-      "conflicts:\(statistics.conflicts + table.conflicts)",
-      "writes_discarded:\(statistics.discarded)", "tombstones:\(tombstones)",
-      "tombstones_reaped:\(statistics.tombstonesReaped)", "tree_bytes:\(table.treeBytes)",
+      "hints_kept:\(statistics.pointee.hintsKept)",
+      "hints_delivered:\(statistics.pointee.hintsDelivered)",
+      "hints_dropped:\(statistics.pointee.hintsDropped)",
+      "hints_expired:\(statistics.pointee.hintsExpired)",
+      "exchanges:\(statistics.pointee.exchanges)",
+      "exchange_bytes:\(statistics.pointee.exchangeBytes)", "repairs:\(statistics.pointee.repairs)",
+      "read_repairs:\(statistics.pointee.readRepairs)",
+      "conflicts:\(statistics.pointee.conflicts + table.conflicts)",
+      "writes_discarded:\(statistics.pointee.discarded)", "tombstones:\(tombstones)",
+      "tombstones_reaped:\(statistics.pointee.tombstonesReaped)", "tree_bytes:\(table.treeBytes)",
       "converged_up_to:\(clearedAt)",
       "converged_age_ms:\(clearedAt == 0 ? -1 : Int(wall) - Int(clearedAt))",
       "ring_change:\(isChanging ? 1 : 0)", "filling_slots:\(missing.count)",
-      "filled_keys:\(statistics.transferredKeys)",
-      "handed_over_keys:\(statistics.handedOver)",
+      "filled_keys:\(statistics.pointee.transferredKeys)",
+      "handed_over_keys:\(statistics.pointee.handedOver)",
     ]
     for (number, peer) in coOwners.enumerated() {
       guard let member = members[peers[peer].pointee.id] else { continue }

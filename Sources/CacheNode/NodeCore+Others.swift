@@ -181,7 +181,7 @@ extension NodeCore {
       return replyNow(index) { words.appendAll(to: &$0.pointee, resp: resp) }
     }
     guard let place = access.catalog.subcommandPlace(of: number, arguments.pointee[1]) else {
-      meter.isRunning = false
+      meter.pointee.isRunning = false
       return unknownSubcommand(index, spec)
     }
     let subcommand = spec.subcommands[place]
@@ -189,8 +189,8 @@ extension NodeCore {
     sessions[index].pointee.lastSubcommand = name
     commandIs(commandIndex.subcommand(place, of: number))
     guard subcommand.accepts(wordCount: arguments.pointee.count) else {
-      commandIndex.entries[meter.number].rejected += 1
-      meter.isRunning = false
+      commandIndex.entries[meter.pointee.number].rejected += 1
+      meter.pointee.isRunning = false
       return fail(index, "ERR wrong number of arguments for '\(subcommand.name)' command")
     }
     if handler == .acl { return executeACL(index, name) }

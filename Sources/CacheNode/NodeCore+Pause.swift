@@ -34,15 +34,15 @@ extension NodeCore {
     }
     guard timeout >= 0 else { return fail(index, "ERR timeout is negative") }
     // A pause that holds is made no shorter and no weaker.
-    let isOn = meter.isPaused
+    let isOn = meter.pointee.isPaused
     pause.until = max(isOn ? pause.until : 0, monotonic + UInt64(timeout) * 1000)
     pause.writesOnly = writesOnly && (!isOn || pause.writesOnly)
-    meter.isPaused = true
+    meter.pointee.isPaused = true
     return replyOK(index)
   }
 
   mutating func endPause() {
-    meter.isPaused = false
+    meter.pointee.isPaused = false
     pause.until = 0
     var waiting: [SessionID] = []
     swap(&waiting, &pause.sessions)
@@ -62,7 +62,7 @@ extension NodeCore {
 
   /// Ends the pause when its time has come.
   mutating func stepPause() {
-    if _slowPath(meter.isPaused), monotonic >= pause.until { endPause() }
+    if _slowPath(meter.pointee.isPaused), monotonic >= pause.until { endPause() }
   }
 
   /// Whether the pause holds a command; then its session waits.

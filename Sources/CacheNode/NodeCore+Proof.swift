@@ -36,12 +36,12 @@ extension NodeCore {
       switch Frame.decode(link.pointee.input.readable) {
       case .incomplete(let needed):
         if needed > Limits.unprovenBytes || taken < bytes.count {
-          statistics.badFrames += 1
+          statistics.pointee.badFrames += 1
           refuse(id, "it sends more than a node does before it is known")
         }
         return
       case .malformed(let error):
-        statistics.badFrames += 1
+        statistics.pointee.badFrames += 1
         return refuse(id, "bad frame, \(error)")
       case .frame(let frame, let length):
         guard takeUnproven(frame, id, link) else { return }
@@ -61,7 +61,7 @@ extension NodeCore {
     case (.hello(let hello), nil): return greet(hello, id, link)
     case (.proof(let proof), let hello?): return takeProof(proof, hello, id, link)
     default:
-      statistics.badFrames += 1
+      statistics.pointee.badFrames += 1
       refuse(
         id,
         link.pointee.theirs == nil
@@ -160,7 +160,7 @@ extension NodeCore {
 
   /// Counts, and says so in the log now and then: strangers may come in any number.
   private mutating func noteRefusal(_ text: String) {
-    statistics.refusedLinks += 1
+    statistics.pointee.refusedLinks += 1
     guard let hidden = refusalLog.note(at: monotonic) else { return }
     log(.warning, hidden == 0 ? text : "\(text) (and \(hidden) more refusals since the last line)")
   }

@@ -239,7 +239,7 @@ extension NodeCore {
     guard database < table.databases || database == 255,
       let answer = answer(kind, database, parameters, asker: asker)
     else {
-      statistics.badFrames += 1
+      statistics.pointee.badFrames += 1
       return dropLink(id, "a malformed query")
     }
     answer.withUnsafeBytes { bytes in linkOutput(id)?.pointee.appendAnswer(request, bytes) }

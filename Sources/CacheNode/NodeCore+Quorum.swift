@@ -290,7 +290,7 @@ extension NodeCore {
     _ index: Int, _ call: KeyCall, _ words: UnsafeMutablePointer<ArgumentList>
   ) {
     let operation = operations[index]
-    statistics.quorumReads &+= 1
+    statistics.pointee.quorumReads &+= 1
     let key = words.pointee[call.keyIndex]
     let object = readOwn(call, key)
     countHit(object)
@@ -412,7 +412,7 @@ extension NodeCore {
       let outcome = merge(
         database: operation.pointee.database, slot: operation.pointee.slot,
         hash: operation.pointee.hash, key: operation.pointee.key, incoming: incoming)
-      if outcome == .changed { statistics.readRepairs &+= 1 }
+      if outcome == .changed { statistics.pointee.readRepairs &+= 1 }
     } else {
       noteForeign(operation, incoming)
     }
@@ -530,7 +530,7 @@ extension NodeCore {
     where stale.contains(rank) && !operation.pointee.standIns.contains(rank) {
       let peer = Int(operation.pointee.owners[rank])
       guard peer != 0, let output = peerOutput(peer) else { continue }
-      statistics.readRepairs &+= 1
+      statistics.pointee.readRepairs &+= 1
       output.pointee.appendWrite(
         RequestID(rawValue: 0), database: operation.pointee.database, key: operation.pointee.key,
         object: object, wantsAnswer: false)
@@ -577,7 +577,7 @@ extension NodeCore {
     guard let version else { return deliver(index) }
     operation.pointee.version = version
     operation.pointee.kind = .write
-    statistics.quorumWrites &+= 1
+    statistics.pointee.quorumWrites &+= 1
     sendSpread(index)
   }
 
@@ -594,7 +594,7 @@ extension NodeCore {
   /// Sends the own copy, which has just been written, to the other owners and waits for W.
   private mutating func spread(_ index: Int) {
     let operation = operations[index]
-    statistics.quorumWrites &+= 1
+    statistics.pointee.quorumWrites &+= 1
     operation.pointee.kind = .write
     // The slot may have gone to others since the operation began.
     if _slowPath(!isTracked(operation.pointee.slot)) { mayHoldLeftovers = true }
@@ -857,7 +857,7 @@ extension NodeCore {
 
   /// Nothing was applied, and the client may try again.
   private mutating func refuse(_ index: Int) {
-    statistics.noReplicas += 1
+    statistics.pointee.noReplicas += 1
     let operation = operations[index]
     operation.pointee.reply.pointee.removeAll()
     operation.pointee.reply.pointee.appendError(NodeCore.noReplicasText)
@@ -891,7 +891,7 @@ extension NodeCore {
   }
 
   private mutating func failWrite(_ index: Int, _ counts: String) {
-    statistics.noQuorum += 1
+    statistics.pointee.noQuorum += 1
     let operation = operations[index]
     operation.pointee.reply.pointee.appendError(
       "NOQUORUM \(counts) acknowledged; the write may have been applied")
@@ -934,7 +934,7 @@ extension NodeCore {
         generation: operation.pointee.generation)
       return
     }
-    statistics.timeouts += 1
+    statistics.pointee.timeouts += 1
     if operation.pointee.isWaiting {
       operation.pointee.isWaiting = false
       locks[operation.pointee.hash]?.removeAll { $0 == index }
@@ -992,7 +992,7 @@ extension NodeCore {
   ) {
     let operation = operations[index]
     describe(operation, call)
-    statistics.forwards &+= 1
+    statistics.pointee.forwards &+= 1
     operation.pointee.kind = .forward
     operation.pointee.isForward = true
     operation.pointee.target = peer

@@ -20,7 +20,7 @@ extension NodeCore {
     beginAsDefaultUser(index)
     recount(index)
     nextClientID += 1
-    statistics.connections += 1
+    statistics.pointee.connections += 1
     return SessionID(index: index, generation: session.pointee.generation)
   }
 
@@ -100,8 +100,8 @@ extension NodeCore {
   /// Takes all of `bytes`: runs the requests in them and keeps what is left of an incomplete one.
   mutating func receive(_ id: SessionID, _ bytes: UnsafeRawBufferPointer) {
     guard let session = session(id) else { return }
-    statistics.inputBytes &+= bytes.count
-    statistics.reads &+= 1
+    statistics.pointee.inputBytes &+= bytes.count
+    statistics.pointee.reads &+= 1
     if session.pointee.flags.contains(.closing) { return }
     session.pointee.lastActive = monotonic
     if _fastPath(session.pointee.input.isEmpty && !session.pointee.flags.contains(.stalled)) {
@@ -263,7 +263,7 @@ extension NodeCore {
 
   private mutating func protocolError(_ index: Int, _ error: ProtocolError) {
     log(.verbose, "protocol error of client id=\(sessions[index].pointee.id): \(error)")
-    meter.isRunning = false
+    meter.pointee.isRunning = false
     let reply = beginReply(index)
     reply.buffer.pointee.appendError(Array("ERR Protocol error: ".utf8) + error.text)
     endReply(index, reply)
@@ -376,8 +376,8 @@ extension NodeCore {
   mutating func stall(_ index: Int) -> Bool {
     sessions[index].pointee.flags.insert(.stalled)
     // It counts when it runs.
-    meter.isRunning = false
-    statistics.commands &-= 1
+    meter.pointee.isRunning = false
+    statistics.pointee.commands &-= 1
     sessions[index].pointee.commands &-= 1
     return false
   }

@@ -58,16 +58,16 @@ extension NodeCore {
     slowLog.trim()
     let latency = parameters.number("latency-monitor-threshold")
     latencyMonitor.threshold = latency == 0 ? nil : UInt64(latency)
-    meter.keepsHistograms = parameters.isYes("latency-tracking")
+    meter.pointee.keepsHistograms = parameters.isYes("latency-tracking")
     let slow = slowLog.limit == 0 ? nil : slowLog.threshold.map { ($0, UInt64(1000)) }
     let late = latencyMonitor.threshold.map { ($0, UInt64(1_000_000)) }
-    meter.noticeFrom =
+    meter.pointee.noticeFrom =
       [slow, late].compactMap { $0 }.map { value, unit in
         let (product, overflow) = value.multipliedReportingOverflow(by: unit)
         return overflow ? .max : product
       }.min() ?? .max
     // What may be noticed below a millisecond has to be known for each command.
-    meter.shared = meter.noticeFrom < 1_000_000 ? 1 : CommandMeter.mostShared
+    meter.pointee.shared = meter.pointee.noticeFrom < 1_000_000 ? 1 : CommandMeter.mostShared
   }
 
   // MARK: SLOWLOG

@@ -14,7 +14,7 @@ extension NodeCore {
 
   mutating func takeSwim(_ bytes: UnsafeRawBufferPointer, _ id: LinkID) -> Bool {
     guard let link = link(id), let message = SwimMessage.decode(bytes) else {
-      statistics.badFrames += 1
+      statistics.pointee.badFrames += 1
       dropLink(id, "a malformed message of the failure detector")
       return false
     }
@@ -60,7 +60,7 @@ extension NodeCore {
   }
 
   private mutating func encode(_ message: SwimMessage) {
-    statistics.gossipSent += 1
+    statistics.pointee.gossipSent += 1
     scratch.pointee.removeAll()
     message.encode(to: &scratch.pointee)
   }

@@ -9,7 +9,7 @@ extension NodeCore {
   private static let tickInterval: UInt64 = 20_000
   /// Goes on with what waited for this round's events, then with what is due.
   mutating func finishTick() {
-    let round = meter.roundStart == 0 ? stepBegins() : meter.roundStart
+    let round = meter.pointee.roundStart == 0 ? stepBegins() : meter.pointee.roundStart
     for link in overfullLinks { dropLink(link, "it takes too little of what it is sent") }
     overfullLinks.removeAll(keepingCapacity: true)
     let eviction = stepBegins()
@@ -24,9 +24,9 @@ extension NodeCore {
     if monotonic >= timers.tick {
       timers.tick = monotonic + NodeCore.tickInterval
       tickLinks()
-      sampler.sample(statistics.commands, at: monotonic)
-      inputSampler.sample(statistics.inputBytes, at: monotonic)
-      outputSampler.sample(statistics.outputBytes, at: monotonic)
+      sampler.sample(statistics.pointee.commands, at: monotonic)
+      inputSampler.sample(statistics.pointee.inputBytes, at: monotonic)
+      outputSampler.sample(statistics.pointee.outputBytes, at: monotonic)
     }
     stepSwim()
     applyRecords()
@@ -62,7 +62,7 @@ extension NodeCore {
     }
     resumeSessions()
     if latencyMonitor.threshold != nil { stepEnds("event-loop", round) }
-    meter.roundStart = 0
+    meter.pointee.roundStart = 0
   }
 
   /// What the links and the repair need fifty times a second.
@@ -93,7 +93,7 @@ extension NodeCore {
       timers.gossip, timers.upkeep, timers.expiry, timers.reap, evictionDue, burialDue)
     if !isAlone || !seedLinks.isEmpty || links.count > 0 { due = min(due, timers.tick) }
     if clusterState != .removed { due = min(due, swim.nextDue) }
-    if meter.isPaused { due = min(due, pause.until) }
+    if meter.pointee.isPaused { due = min(due, pause.until) }
     return min(due, deadlines.nextDue, hedges.nextDue)
   }
 
@@ -162,7 +162,7 @@ extension NodeCore {
     _ sought: Table.Sought, _ database: Int, _ slot: Int, _ key: UnsafeRawBufferPointer
   ) {
     if sought.isDeadlines { return expire(database, slot, key) }
-    statistics.tombstonesReaped += 1
+    statistics.pointee.tombstonesReaped += 1
     _ = table.remove(database: database, slot: slot, hash: table.hash(key), key: key)
   }
 
@@ -170,7 +170,7 @@ extension NodeCore {
   /// tombstone, so that a stale copy of an older value can't come back.
   private mutating func expire(_ database: Int, _ slot: Int, _ key: UnsafeRawBufferPointer) {
     let hash = table.hash(key)
-    statistics.expired += 1
+    statistics.pointee.expired += 1
     if isAlone {
       table.remove(database: database, slot: slot, hash: hash, key: key)
       return

@@ -202,12 +202,14 @@ extension NodeCore {
       forgetTaken(slot)
       // Something came in between: it is offered anew.
       guard digest == self.digest(ofSlot: slot) else { continue }
+      var count = 0
       for database in 0..<table.databases {
         table.sweep(database: database, slot: slot) { _ in
-          statistics.handedOver += 1
+          count += 1
           return .remove
         }
       }
+      statistics.pointee.handedOver += count
     }
   }
 

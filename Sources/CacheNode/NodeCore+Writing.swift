@@ -166,7 +166,7 @@ extension NodeCore {
     let version = nextVersion()
     let sibling = value.map { Sibling(version: version, deadline: deadline, value: $0) }
     set.write(sibling, dot: version, replacing: covered)
-    if set.siblings.count > max(1, stored.siblings.count) { statistics.conflicts += 1 }
+    if set.siblings.count > max(1, stored.siblings.count) { statistics.pointee.conflicts += 1 }
     if set.siblings.count > Limits.siblings {
       set.merge(SiblingSet())
       noteResolved()
@@ -182,7 +182,7 @@ extension NodeCore {
   }
 
   mutating func noteResolved() {
-    statistics.siblingsResolved += 1
+    statistics.pointee.siblingsResolved += 1
     log(.warning, "a key reached \(Limits.siblings) siblings; its highest version stays")
   }
 
@@ -347,14 +347,14 @@ extension NodeCore {
       clock.observe(
         incoming.version.stamp, wallMilliseconds: wall, maximumSkew: maximumSkew)
     else {
-      statistics.refusedStamps += 1
+      statistics.pointee.refusedStamps += 1
       return .refused
     }
     if _slowPath(!isTracked(slot)) { mayHoldLeftovers = true }
     if _slowPath(incoming.version.stamp <= settings.barriers[database]) {
       return .superseded(Version(stamp: settings.barriers[database], actor: actor))
     }
-    if _slowPath(!configuration.sabotage.isEmpty) {
+    if _slowPath(!sabotage.isEmpty) {
       return mergeSabotaged(database, slot, hash, key, incoming)
     }
     var resolved = false
@@ -364,7 +364,7 @@ extension NodeCore {
       tree: policies[keyspaceMap.index(for: key)].tree, resolved: &resolved)
     table.endOffer()
     if resolved { noteResolved() }
-    if case .superseded = outcome { statistics.discarded += 1 }
+    if case .superseded = outcome { statistics.pointee.discarded += 1 }
     if incoming.isTombstone, outcome == .changed {
       noteLateTombstone(max(incoming.version.stamp.milliseconds, incoming.deadline))
     }

@@ -41,7 +41,9 @@ enum ClusterState: Equatable {
 
 /// The state of a node. Methods are in the extensions, one file an aspect.
 struct NodeCore: ~Copyable {
-  let configuration: NodeConfiguration
+  @OnHeap var configuration: NodeConfiguration
+  /// Asked for before many a decision: not worth the way to the configuration.
+  let sabotage: Sabotage
   var now: Instant
   let startedAt: Instant
   var generator: SeededGenerator
@@ -73,7 +75,7 @@ struct NodeCore: ~Copyable {
   var swimActions: [SwimAction] = []
   /// Records changed that nothing has followed from yet.
   var recordsChanged = false
-  var plan: RingPlan
+  @OnHeap var plan: RingPlan
   var ring: Ring
   /// The other ring while they differ; see NodeCore+Rings.
   var shadow: Ring
@@ -120,9 +122,9 @@ struct NodeCore: ~Copyable {
   var clients = ClientLimits()
 
   // Who may do what
-  var access: AccessControl
-  var accessLog = AccessLog()
-  var attempts = AttemptLimiter()
+  @OnHeap var access: AccessControl
+  @OnHeap var accessLog = AccessLog()
+  @OnHeap var attempts = AttemptLimiter()
   var passwordGenerator: PasswordGenerator
 
   // What waits
@@ -152,7 +154,7 @@ struct NodeCore: ~Copyable {
   var transfer = TransferProgress()
   /// Objects may lie in slots that are not this node's.
   var mayHoldLeftovers = false
-  var leftovers = Leftovers()
+  @OnHeap var leftovers = Leftovers()
   var hints = HintStore()
   /// An object of the hint store that a command looks at.
   let hintScratch: UnsafeMutablePointer<ByteBuffer>
@@ -190,28 +192,30 @@ struct NodeCore: ~Copyable {
   let scratch: UnsafeMutablePointer<ByteBuffer>
   let replyScratch: UnsafeMutablePointer<ByteBuffer>
 
-  var statistics = NodeStatistics()
+  let statistics: UnsafeMutablePointer<NodeStatistics>
   var errorCounts: [String: Int] = [:]
-  var meter: CommandMeter
-  var slowLog = SlowLog()
-  var latencyMonitor = LatencyMonitor()
+  let meter: UnsafeMutablePointer<CommandMeter>
+  @OnHeap var slowLog = SlowLog()
+  @OnHeap var latencyMonitor = LatencyMonitor()
   /// Sessions that are shown all commands.
   var monitors: [SessionID] = []
-  var pause = ClientPause()
+  @OnHeap var pause = ClientPause()
   /// DEBUG SET-ACTIVE-EXPIRE.
   var isExpiryActive = true
   var peakBytes = 0
   var memory = MemoryState()
-  var timers = Timers()
+  var evictionPool = EvictionPool()
+  @OnHeap var timers = Timers()
   var isDraining = false
-  var sampler = OperationsSampler()
-  var inputSampler = OperationsSampler()
-  var outputSampler = OperationsSampler()
-  var service = ServiceState()
-  var failures = OperationFailures()
+  @OnHeap var sampler = OperationsSampler()
+  @OnHeap var inputSampler = OperationsSampler()
+  @OnHeap var outputSampler = OperationsSampler()
+  @OnHeap var service = ServiceState()
+  @OnHeap var failures = OperationFailures()
 
   init(_ configuration: NodeConfiguration, now: Instant) {
     self.configuration = configuration
+    sabotage = configuration.sabotage
     self.now = now
     startedAt = now
     generator = SeededGenerator(seed: configuration.randomSeed)
@@ -219,13 +223,17 @@ struct NodeCore: ~Copyable {
     writer = configuration.actor
     commandTable = CommandTable()
     commandIndex = CommandIndex(commandTable)
-    meter = CommandMeter(configuration.durationClock)
+    statistics = .allocate(capacity: 1)
+    statistics.initialize(to: NodeStatistics())
+    meter = .allocate(capacity: 1)
+    meter.initialize(to: CommandMeter(configuration.durationClock))
     parameters = configuration.parameters
     if let given = configuration.access {
       access = given
     } else {
-      access = AccessControl(AccessCatalog(commandTable))
-      access.setDefaultPassword(parameters["requirepass"] ?? "")
+      var open = AccessControl(AccessCatalog(commandTable))
+      open.setDefaultPassword(configuration.parameters["requirepass"] ?? "")
+      access = open
     }
     passwordGenerator = PasswordGenerator(
       secret: configuration.secret + Array("\(configuration.randomSeed)".utf8))
@@ -273,6 +281,25 @@ struct NodeCore: ~Copyable {
   }
 
   deinit {
+    _configuration.giveBack()
+    _plan.giveBack()
+    _access.giveBack()
+    _accessLog.giveBack()
+    _attempts.giveBack()
+    _leftovers.giveBack()
+    statistics.deinitialize(count: 1)
+    statistics.deallocate()
+    meter.deinitialize(count: 1)
+    meter.deallocate()
+    _slowLog.giveBack()
+    _latencyMonitor.giveBack()
+    _pause.giveBack()
+    _timers.giveBack()
+    _sampler.giveBack()
+    _inputSampler.giveBack()
+    _outputSampler.giveBack()
+    _service.giveBack()
+    _failures.giveBack()
     policies.deallocate()
     liveness.deallocate()
     pendingReads.deallocate()

@@ -103,8 +103,8 @@ extension NodeCore {
   /// An error reply went to a client; `number` is its command's, or negative for one that was refused
   /// (`refused` knows it then) or is unknown.
   mutating func countFailure(_ word: String, of number: Int) {
-    let number = number >= 0 ? number : meter.refused
-    meter.refused = -1
+    let number = number >= 0 ? number : meter.pointee.refused
+    meter.pointee.refused = -1
     let operation = number >= 0 ? commandIndex.entries[number].operationClass : .other
     failures[operation, OperationFailure(word)] += 1
   }
