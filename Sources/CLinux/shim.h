@@ -13,6 +13,11 @@
 /// This process is ended when the thread that started it ends.
 static inline int coterie_end_with_parent(void) { return prctl(PR_SET_PDEATHSIG, SIGTERM); }
 
+/// No transparent huge pages for this process: a half used megabyte would become a whole two.
+static inline int coterie_refuse_huge_pages(void) {
+  return prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+}
+
 /// Makes a descriptor non-blocking and closed in programs that this one starts.
 static inline int coterie_prepare_descriptor(int descriptor) {
   if (fcntl(descriptor, F_SETFD, FD_CLOEXEC) < 0) return -1;

@@ -132,7 +132,7 @@ package final class Node {
     core.slept(id)
   }
 
-  /// What a client from there is told and then closed, if protected mode keeps it out.
+  /// What a client from there is told and then closed: there are enough, or protected mode keeps it out.
   package func refusal(of address: String) -> String? { core.refusal(of: address) }
 
   // MARK: What the shell takes
@@ -213,7 +213,6 @@ package final class Node {
   package var logLevel: LogLevel { core.logLevel }
   package var maximumClients: Int { core.clients.count }
   package var keepAliveSeconds: Int { core.parameters.number("tcp-keepalive") }
-  package var clientCount: Int { core.sessions.count }
 
   /// The state to save at the end.
   package var savedState: SavedState { core.savedState() }

@@ -120,10 +120,15 @@ extension NodeCore {
     String(decoding: access[sessions[index].pointee.user].name, as: UTF8.self)
   }
 
-  // MARK: Protected mode
+  // MARK: Who is let in
 
-  /// What a client from this address is told and closed with, if strangers are kept out.
+  /// What a client from this address is told and closed with: there are as many as there may be, or
+  /// strangers are kept out.
   mutating func refusal(of address: String) -> String? {
+    if sessions.count >= clients.count {
+      statistics.pointee.rejectedConnections += 1
+      return "-ERR max number of clients reached\r\n"
+    }
     guard access.isOpen, parameters.isYes("protected-mode"),
       !NodeCore.isLocal(address)
     else { return nil }

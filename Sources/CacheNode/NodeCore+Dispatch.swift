@@ -402,10 +402,12 @@ extension NodeCore {
   private mutating func unknownCommand(_ index: Int) -> Bool {
     let name = arguments.pointee[0]
     if name.isWord("post") || name.isWord("host:") {
-      log(
-        .warning,
-        "possible SECURITY ATTACK: client id=\(sessions[index].pointee.id) speaks HTTP; closing it")
-      sessions[index].pointee.output.pointee.removeAll()
+      let session = sessions[index]
+      let text =
+        "possible SECURITY ATTACK: client id=\(session.pointee.id) addr=\(session.pointee.address) "
+        + "speaks HTTP; closing it"
+      if let line = attackLog.line(text, at: monotonic) { log(.warning, line) }
+      session.pointee.output.pointee.removeAll()
       closeAfterReplies(index)
       return true
     }

@@ -161,8 +161,7 @@ extension NodeCore {
   /// Counts, and says so in the log now and then: strangers may come in any number.
   private mutating func noteRefusal(_ text: String) {
     statistics.pointee.refusedLinks += 1
-    guard let hidden = refusalLog.note(at: monotonic) else { return }
-    log(.warning, hidden == 0 ? text : "\(text) (and \(hidden) more refusals since the last line)")
+    if let line = refusalLog.line(text, at: monotonic) { log(.warning, line) }
   }
 
   mutating func makePlaceForStranger() {
@@ -216,14 +215,15 @@ package struct RefusalLog {
 
   package init() {}
 
-  /// How many were hidden since the last line; nil when this one is to be hidden, too.
-  package mutating func note(at now: UInt64) -> Int? {
+  /// The line to write, which tells how many were hidden since the one before; nil when this one is to
+  /// be hidden, too.
+  package mutating func line(_ text: String, at now: UInt64) -> String? {
     guard now >= nextAt else {
       hidden += 1
       return nil
     }
     nextAt = now + Limits.refusalLogInterval
     defer { hidden = 0 }
-    return hidden
+    return hidden == 0 ? text : "\(text) (and \(hidden) more since the last such line)"
   }
 }

@@ -114,6 +114,7 @@ struct NodeCore: ~Copyable {
   /// Accepted links whose other end has not said who it is, in their order.
   var unprovenLinks: [LinkID] = []
   var refusalLog = RefusalLog()
+  var attackLog = RefusalLog()
   var nonceGenerator: PasswordGenerator
 
   // Clients

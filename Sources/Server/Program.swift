@@ -35,6 +35,7 @@ package enum Program {
     let settings = try Settings(directives + request.directives)
     if request.localCluster > 0 { return try LocalCluster(request, settings).run() }
     if request.endsWithParent { _ = coterie_end_with_parent() }
+    _ = coterie_refuse_huge_pages()
     try Server(settings: settings, file: request.file).run()
     return 0
   }

@@ -129,9 +129,8 @@ extension Server {
     case .client:
       write(.verbose, "Error accepting a client connection: \(why) (addr=\(handshake.address))")
     case .acceptedPeer:
-      guard let hidden = handshakeLog.note(at: now.monotonicMicroseconds) else { return }
-      let more = hidden == 0 ? "" : " (and \(hidden) more since the last line)"
-      write(.warning, "no TLS with the node at \(handshake.address): \(why)\(more)")
+      let text = "no TLS with the node at \(handshake.address): \(why)"
+      if let line = handshakeLog.line(text, at: now.monotonicMicroseconds) { write(.warning, line) }
     case .dialledPeer:
       guard let peer = handshake.peer else { return }
       let id = peer.id

@@ -350,11 +350,11 @@ package final class Server {
   /// Takes a client up that connected, over TLS when there is a stream.
   func openClient(_ socket: Socket, _ address: String, _ tls: TLSStream?) {
     if let text = node.refusal(of: address) { return say(text, socket, tls) }
-    guard node.clientCount < node.maximumClients,
+    guard
       let id = node.sessionOpened(
         address: address, localAddress: socket.localAddress, descriptor: socket.descriptor,
         isEncrypted: tls != nil, now: now)
-    else { return say("-ERR max number of clients reached\r\n", socket, tls) }
+    else { return }
     socket.keepAlive(seconds: Int32(node.keepAliveSeconds))
     let client = ClientConnection(id: id, socket: socket, tls: tls)
     clients.put(client, at: id.index)
