@@ -76,6 +76,11 @@ extension NodeCore {
     return meter.pointee.clock?.nanoseconds(ticks: end &- start) ?? end &- start
   }
 
+  /// Whether a step of upkeep that began then has taken long enough: so many times the usual.
+  func isOverdue(since start: UInt64, times: Int = 1) -> Bool {
+    nanoseconds(from: start, to: readTicks()) > Limits.upkeepNanoseconds * UInt64(times)
+  }
+
   // MARK: Commands that run here
 
   /// A run of commands begins.

@@ -1,8 +1,8 @@
 /// What a node measures durations with. It is told the time once a tick, which is too coarse for a
 /// command; reading a clock is its shell's part (DESIGN.md, section 2), so the shell lends it a function.
 ///
-/// Nothing that a node does depends on it: it is for INFO, SLOWLOG and LATENCY alone. A node without
-/// one, as in the simulator, measures with the time of its ticks.
+/// It is for INFO, SLOWLOG and LATENCY; all that a node does by it is to end a step of upkeep that takes
+/// long on a slow machine. A node without one, as in the simulator, measures with the time of its ticks.
 package struct DurationClock: Sendable {
   /// Ticks since some moment. Called once or twice a command: a few nanoseconds.
   package var read: @convention(c) () -> UInt64

@@ -108,7 +108,7 @@ extension NodeCore {
     return false
   }
 
-  private mutating func evict(atMost most: Int) {
+  private mutating func evict(atMost most: Int, since start: UInt64? = nil) {
     guard let order = memory.order, !table.hasFlushed else { return }
     var left = most
     // A command that has read a key and will write it must find it as it was.
@@ -124,6 +124,7 @@ extension NodeCore {
       }
       statistics.pointee.evicted += 1
       left -= 1
+      if let start, isOverdue(since: start) { return }
     }
   }
 
@@ -158,26 +159,30 @@ extension NodeCore {
   /// Once a round: eviction goes on.
   mutating func stepEviction() {
     table.accessClock.set(milliseconds: wall)
-    if _slowPath(memory.limit != .max && isOverLimit) { evict(atMost: Limits.evictionsAtOnce) }
+    if _slowPath(memory.limit != .max && isOverLimit) {
+      evict(atMost: Limits.evictionsAtOnce, since: readTicks())
+    }
   }
 
   /// Ten times a second: buffers are summed up, and sparse memory is put together.
   mutating func stepMemory() {
     sumBuffers()
     peakBytes = max(peakBytes, usedBytes)
-    let slack = table.slackBytes
-    guard isSparse, slack > memory.restingSlack + memory.restingSlack / 8 else { return }
-    compact(atMost: Limits.recordsLookedAtAtOnce)
+    guard table.slackBytes > max(allowedSlack, memory.restingSlack + memory.restingSlack / 8),
+      !table.hasFlushed
+    else { return }
+    _ = compact(atMost: Limits.recordsLookedAtAtOnce)
   }
 
-  @inline(__always) private var isSparse: Bool {
-    table.slackBytes > max(Limits.slackBytes, table.usedBytes / 8)
+  @inline(__always) private var allowedSlack: Int {
+    max(Limits.slackBytes, table.usedBytes / 8)
   }
 
-  /// Once a round: sparse memory is put together as fast as it comes.
+  /// Once a round: sparse memory is put together as fast as it comes. Not while what was flushed is
+  /// being freed: it lies in the same chunks.
   mutating func stepCompaction() {
-    if _slowPath(isSparse) { payForSlack() }
-    memory.lastSlack = table.slackBytes
+    if _slowPath(table.slackBytes > allowedSlack && !table.hasFlushed) { payForSlack() }
+    memory.lastSlack = min(memory.lastSlack, table.slackBytes)
   }
 
   @inline(never)
@@ -188,31 +193,47 @@ extension NodeCore {
         $0 + table.liveCount(database: $1) + table.tombstoneCount(database: $1)
       }
       let share = min(1, 8 * Double(growth) / Double(max(table.usedBytes, 1)))
-      memory.owed = min(records, memory.owed + Int(share * Double(records)))
+      let more = Int(share * Double(records))
+      // Small growth is summed up.
+      if more >= Limits.recordsWorthALook {
+        memory.owed = min(records, memory.owed + more)
+        memory.lastSlack = table.slackBytes
+      }
     }
-    let step = min(memory.owed, Limits.recordsLookedAtAtOnce)
-    guard step > 0 else { return }
-    memory.owed -= step
-    compact(atMost: step)
+    guard memory.owed >= Limits.recordsWorthALook else { return }
+    // Far above what is allowed memory comes before the others' time.
+    let times = table.slackBytes > 2 * allowedSlack ? 4 : 1
+    let most = min(memory.owed, times * Limits.recordsLookedAtAtOnce)
+    memory.owed -= compact(atMost: most, times: times)
   }
 
-  /// One step of the walk that puts memory together. When a whole walk has moved little, what is left
-  /// is not worth another one until there is more of it.
-  private mutating func compact(atMost limit: Int) {
+  /// One step of the walk that puts memory together, so many times as long as upkeep usually is.
+  /// Returns how many records it has looked at. When a whole walk has moved little, what is left is
+  /// not worth another one until there is more of it.
+  private mutating func compact(atMost limit: Int, times: Int = 1) -> Int {
     var left = limit
     var slots = Limits.slotsLookedAtAtOnce
-    while left > 0, slots > 0 {
+    let begin = readTicks()
+    while left > 0, slots > 0, !isOverdue(since: begin, times: times) {
       let at = memory.compactAt
-      let step = table.compact(
-        database: at.database, slot: at.slot, from: at.segment, limit: left)
-      left -= step.looked
-      slots -= 1
-      memory.moved += step.moved
-      guard memory.compactAt.advance(to: step.next, databases: table.databases) else { continue }
+      let isOver: Bool
+      if table.liveCount(database: at.database) + table.tombstoneCount(database: at.database) > 0 {
+        let step = table.compact(
+          database: at.database, slot: at.slot, from: at.segment, limit: left)
+        left -= step.looked
+        slots -= 1
+        memory.moved += step.moved
+        isOver = memory.compactAt.advance(to: step.next, databases: table.databases)
+      } else {
+        slots -= Limits.slotsLookedAtAtOnce / table.databases
+        isOver = memory.compactAt.nextDatabase(of: table.databases)
+      }
+      guard isOver else { continue }
       memory.restingSlack = memory.moved < Limits.recordsLookedAtAtOnce ? table.slackBytes : 0
       memory.moved = 0
-      return
+      break
     }
+    return limit - left
   }
 
   private mutating func sumBuffers() {

@@ -185,6 +185,8 @@ extension NodeCore {
   @inline(__always)
   private mutating func run(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> Int {
     let session = sessions[index]
+    let most = min(
+      Limits.clientOutputBytes, session.pointee.waitingBytes &+ Limits.replyBytesAtOnce)
     var at = 0
     while at < bytes.count {
       var outcome = ParseOutcome.incomplete
@@ -202,7 +204,7 @@ extension NodeCore {
       }
       if lookahead.count > 1, clusterState == .ok { warm(session.pointee.database) }
       beginRun(index)
-      let stop = runLookahead(index)
+      let stop = runLookahead(index, until: most)
       endRun()
       if let stop {
         return stop < 0 ? bytes.count : stop
@@ -218,18 +220,18 @@ extension NodeCore {
     return at
   }
 
-  /// Runs the parsed requests. Nil when all ran; else where the one that waits begins, -1 when the
-  /// connection takes no more.
+  /// Runs the parsed requests, until so many bytes of replies wait. Nil when all ran; else where the
+  /// one that waits begins, -1 when the connection takes no more.
   @inline(__always)
-  private mutating func runLookahead(_ index: Int) -> Int? {
+  private mutating func runLookahead(_ index: Int, until most: Int) -> Int? {
     let session = sessions[index]
     let count = lookahead.count
     var place = 0
     while place < count {
       arguments = lookahead.lists + place
       located = lookahead.keys + place
-      if _slowPath(session.pointee.waitingBytes > Limits.clientOutputBytes) {
-        session.pointee.flags.insert([.stalled, .choked])
+      if _slowPath(session.pointee.waitingBytes > most) {
+        endTurn(index)
         return forgetLookahead(session, from: place)
       }
       let length = session.pointee.output.pointee.count
@@ -239,6 +241,18 @@ extension NodeCore {
       place &+= 1
     }
     return nil
+  }
+
+  /// A client has got as many replies as it may in one go, or does not read them.
+  @inline(never)
+  private mutating func endTurn(_ index: Int) {
+    let session = sessions[index]
+    session.pointee.flags.insert(.stalled)
+    if session.pointee.waitingBytes > Limits.clientOutputBytes {
+      session.pointee.flags.insert(.choked)
+    } else {
+      resumeLater(index)
+    }
   }
 
   /// What was parsed and not run is parsed again later.
@@ -317,7 +331,7 @@ extension NodeCore {
   mutating func outputWritten(_ index: Int) {
     let session = sessions[index]
     guard session.pointee.flags.contains(.choked),
-      session.pointee.output.pointee.totalCount <= Limits.clientOutputBytes / 2
+      session.pointee.waitingBytes <= Limits.clientOutputBytes / 2
     else { return }
     session.pointee.flags.remove(.choked)
     resumeLater(index)

@@ -19,7 +19,6 @@ extension NodeCore {
     if _slowPath(clients.counted > clients.memory) { evictClients() }
     stepBurials()
     stepPause()
-    resumeSessions()
     runDeadlines()
     if monotonic >= timers.tick {
       timers.tick = monotonic + NodeCore.tickInterval
@@ -111,7 +110,9 @@ extension NodeCore {
     var looked = 0
     var taken = 0
     var slots = Limits.slotsLookedAtAtOnce
-    while looked < Limits.walkedRecordsAtOnce, slots > 0 {
+    let begin = readTicks()
+    var isOverdue = false
+    while looked < Limits.walkedRecordsAtOnce, slots > 0, !isOverdue {
       slots -= 1
       guard count(sought, at.database) > 0 else {
         slots -= Limits.slotsLookedAtAtOnce / table.databases
@@ -130,9 +131,11 @@ extension NodeCore {
       for place in 0..<found.count { take(sought, at.database, at.slot, found[place]) }
       found.removeAll()
       at.advance(to: step.next, databases: table.databases)
+      isOverdue = self.isOverdue(since: begin)
     }
     swap(&found, &foundKeys)
-    let isBehind = looked >= Limits.walkedRecordsAtOnce / 4 && taken * 10 >= looked
+    let isLong = isOverdue || looked >= Limits.walkedRecordsAtOnce / 4
+    let isBehind = isLong && taken > 0 && taken * 10 >= looked
     let next = monotonic + (isBehind ? Limits.walkPause : restingInterval(sought))
     if sought.isDeadlines {
       timers.expiryAt = at

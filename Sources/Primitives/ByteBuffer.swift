@@ -90,7 +90,9 @@ package struct ByteBuffer: ~Copyable {
       head = 0
       return
     }
-    reallocate(max(needed, capacity * 2, 64))
+    let size = max(needed, capacity * 2, 64)
+    // Only pages can be kept as a value: see Lender. What of them is not touched costs nothing.
+    reallocate(size >= Limits.bigValueBytes ? max(size, Limits.pagedBufferBytes) : size)
   }
 
   @usableFromInline mutating func reallocate(_ size: Int) {

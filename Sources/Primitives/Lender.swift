@@ -84,7 +84,7 @@ package struct Lender: ~Copyable {
   }
 
   /// Less than this between two values is not worth a slice of its own: it goes with the extent.
-  private static let leastGap = 64 << 10
+  private static let leastGap = 16 << 10
 }
 
 extension ByteBuffer {

@@ -19,6 +19,8 @@ package enum Limits {
   @inlinable package static var connectionBytes: Int { 1 << 10 }
   /// Kept input that is run in one go.
   @inlinable package static var keptBytesAtOnce: Int { 64 << 10 }
+  /// Replies that one client gets in one go; what it asks for beyond waits for the others' turn.
+  @inlinable package static var replyBytesAtOnce: Int { 128 << 10 }
   /// What one round of the loop reads from all clients; then replies are written.
   @inlinable package static var bytesPerRound: Int { 1 << 20 }
   /// What one read counts for at least: a round reads from 1,024 clients at most.
@@ -55,7 +57,7 @@ package enum Limits {
   @inlinable package static var peerOutputBytes: Int { 1200 << 20 }
   /// From here on a value lies in pages of its own, replies refer to it instead of copying it, and it
   /// is given back in slices: below, copying costs less than a tenth of a millisecond a time.
-  @inlinable package static var bigValueBytes: Int { 1 << 20 }
+  @inlinable package static var bigValueBytes: Int { 512 << 10 }
   /// Buffers of this capacity grow by pages instead of by copying.
   @inlinable package static var pagedBufferBytes: Int { 1 << 20 }
   /// Bytes of dead values and buffers that are given back in one go, and the microseconds to the
@@ -124,6 +126,9 @@ package enum Limits {
   @inlinable package static var skippedExchanges: Int { 12 }
   /// With so many hints for a node nothing is pulled from it.
   @inlinable package static var hintsBeforeComparison: Int { 1000 }
+  /// Nanoseconds after which a step of upkeep (evicting, expiring, putting memory together) ends,
+  /// however little it has done: with those behind it in the same round, two milliseconds.
+  @inlinable package static var upkeepNanoseconds: UInt64 { 500_000 }
   /// Objects that are evicted in one go: about half a millisecond of work.
   @inlinable package static var evictionsAtOnce: Int { 256 }
   /// Bytes above `maxmemory`, beside a sixteenth of it, from which on writes are refused although
@@ -133,6 +138,8 @@ package enum Limits {
   @inlinable package static var slackBytes: Int { 24 << 20 }
   /// Records that are looked at in one go to put memory together: about a millisecond.
   @inlinable package static var recordsLookedAtAtOnce: Int { 4096 }
+  /// Records that have to be owed before a round looks at any of them.
+  @inlinable package static var recordsWorthALook: Int { 256 }
   /// Records that a step of the walks for expired objects and settled tombstones looks at: below a
   /// millisecond, also when all of them go.
   @inlinable package static var walkedRecordsAtOnce: Int { 1024 }

@@ -136,6 +136,32 @@ struct ClientLimitTests {
     #expect(!reader.isClosed)
   }
 
+  @Test("A client gets 128 KiB of replies in one go, and the others' commands come in between")
+  func turns() {
+    let lone = LoneNode()
+    let (greedy, other) = (lone.open(), lone.open())
+    let value = [UInt8](repeating: 118, count: 100_000)
+    #expect(lone.call(greedy, ["SET".bytes, "k".bytes, value]).text == "+OK\r\n")
+    let reply = "$100000\r\n".bytes + value + "\r\n".bytes
+    let requests = [[UInt8]](
+      repeating: TestClient.request(["GET".bytes, "k".bytes]), count: 8
+    ).flatMap { $0 }
+    requests.withUnsafeBytes { lone.node.sessionReceived(greedy, $0, now: lone.now) }
+    // What a round of the loop writes before the others' turn.
+    var written: [UInt8] = []
+    lone.node.withOutput(of: greedy) { bytes in
+      written += bytes
+      return bytes.count
+    }
+    let isTwo = written == reply + reply
+    #expect(isTwo)
+    #expect(lone.call(other, "PING").text == "+PONG\r\n")
+    var rest: [UInt8] = []
+    for _ in 0..<8 { rest += lone.read(greedy) }
+    let isWhole = rest == [[UInt8]](repeating: reply, count: 6).flatMap { $0 }
+    #expect(isWhole)
+  }
+
   @Test("A client that does not read makes one reply beyond 1 MiB and waits")
   func deafClients() {
     let cluster = lone()
@@ -154,26 +180,27 @@ struct ClientLimitTests {
   func eviction() {
     let cluster = lone("maxmemory", "100mb", "maxmemory-clients", "10%")
     let small = cluster.client(0)
-    // Below 1 MiB a reply is a copy; a larger one refers to the value and costs its client nothing.
-    small.call(["SET".bytes, "copied".bytes, Array(Self.megabyte.dropLast(1000))])
+    // A reply with a big value refers to it and costs its client nothing; others are copies.
+    small.call(
+      ["SET".bytes, "copied".bytes, Array(Self.megabyte.prefix(Limits.bigValueBytes - 1000))])
     let exempt = cluster.client(0)
     #expect(exempt.call("CLIENT", "NO-EVICT", "ON") == "OK")
     let deaf = (0..<20).map { _ in cluster.client(0) }
     for client in [exempt] + deaf {
       client.reads = false
-      for _ in 0..<3 { client.send("GET", "copied") }
+      for _ in 0..<5 { client.send("GET", "copied") }
     }
     cluster.run(milliseconds: 1500)
     let left = deaf.count { !$0.isClosed }
-    // Each holds two replies of nearly 1 MiB, and so does the one that may not be closed.
-    #expect((3...5).contains(left), "\(left) clients are left")
+    // Each holds three replies of nearly half a MiB, and so does the one that may not be closed.
+    #expect((4...6).contains(left), "\(left) clients are left")
     #expect(!exempt.isClosed)
     #expect(small.call("PING") == "PONG")
     #expect(small.call("CONFIG", "SET", "maxmemory-clients", "0") == "OK")
     let more = (0..<20).map { _ in cluster.client(0) }
     for client in more {
       client.reads = false
-      for _ in 0..<3 { client.send("GET", "copied") }
+      for _ in 0..<5 { client.send("GET", "copied") }
     }
     cluster.run(milliseconds: 1500)
     #expect(more.allSatisfy { !$0.isClosed })
@@ -224,6 +251,12 @@ struct ClientLimitTests {
         == "-ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating "
         + "system is not able to handle the specified number of clients, try with 1000")
     #expect(cluster.node(0)?.maximumClients == 500)
+    #expect(cluster.node(0)?.refusal(of: "127.0.0.1:9") == nil)
+    #expect(client.call("CONFIG", "SET", "maxclients", "1") == "OK")
+    #expect(
+      cluster.node(0)?.refusal(of: "127.0.0.1:9") == "-ERR max number of clients reached\r\n")
+    #expect(
+      client.call("INFO", "stats")?.description.contains("rejected_connections:1\r\n") == true)
   }
 
   @Test("client-output-buffer-limit is read and shown as by Redis")

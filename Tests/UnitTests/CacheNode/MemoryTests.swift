@@ -1,7 +1,10 @@
 import CacheNode
 import Foundation
 import Primitives
+import Synchronization
 import Testing
+
+private let slowClock = Mutex<UInt64>(0)
 
 @Suite("Memory")
 struct MemoryTests {
@@ -76,6 +79,41 @@ struct MemoryTests {
   private func field(_ name: String, _ info: String) -> Int? {
     guard let range = info.range(of: "\(name):") else { return nil }
     return Int(info[range.upperBound...].prefix { $0.isNumber })
+  }
+
+  @Test("Expiry ends its step by the clock, goes on while much is due, and rests when little is")
+  func budget() {
+    // Each look at this clock takes 100 µs.
+    let lone = LoneNode(
+      durationClock: DurationClock(scale: 1 << 32) {
+        slowClock.withLock { time in
+          time += 100_000
+          return time
+        }
+      })
+    let client = lone.open()
+    for number in 0..<20_000 {
+      _ = lone.call(client, ["SET".bytes, "k\(number)".bytes, "v".bytes])
+    }
+    _ = lone.call(client, "SET mortal v EX 1000")
+    var rests = 0
+    for _ in 0..<100 {
+      lone.tick()
+      if lone.node.nextDue > lone.now.monotonicMicroseconds + Limits.walkPause { rests += 1 }
+    }
+    #expect(rests > 90)
+    for number in 0..<20_000 {
+      _ = lone.call(client, ["PEXPIRE".bytes, "k\(number)".bytes, "10000000".bytes])
+    }
+    lone.tick(milliseconds: 10_000_001)
+    let left = Int(lone.call(client, "DBSIZE").text.filter(\.isNumber)) ?? 0
+    #expect((19_000..<20_001).contains(left), "one step left \(left)")
+    var ticks = 0
+    while lone.call(client, "DBSIZE").text != ":0\r\n", ticks < 20_000 {
+      lone.tick()
+      ticks += 1
+    }
+    #expect((20..<10_000).contains(ticks), "\(ticks) steps")
   }
 
   @Test("In a cluster evicted keys are no deletions, and nobody brings them back unasked")
