@@ -40,8 +40,11 @@ private func checkRewrite(of text: String, _ settings: Settings) {
     property(
       keyspaces(settings) == keyspaces(again) && settings.seeds == again.seeds
         && settings.bindAddresses == again.bindAddresses, "rewritten, another place or policy")
-    property(settings.access.lines == again.access.lines, "rewritten, other users")
-    property(rewritten(fresh, again) == fresh, "rewritten twice, another file")
+    property(
+      userLines(settings).map(unflagged) == userLines(again).map(unflagged),
+      "rewritten, other users")
+    property(
+      unflagged(rewritten(fresh, again)) == unflagged(fresh), "rewritten twice, another file")
   } catch {
     property(false, "rewritten, not taken: \(error)")
   }
@@ -59,10 +62,19 @@ private func rewritten(_ text: String, _ settings: Settings) -> String {
   }
   var plain = Settings.withoutUsers
   plain.setDefaultPassword(settings.parameters["requirepass"] ?? "")
-  let lines = settings.access.lines
-  let users = lines == plain.lines ? [] : lines.map { String(decoding: $0, as: UTF8.self) }
+  let users = settings.access.lines == plain.lines ? [] : userLines(settings)
   return ConfigurationFile.rewrite(
     text, with: values, users: users, isDefault: ConfigurationFile.isDefault)
+}
+
+private func userLines(_ settings: Settings) -> [String] {
+  settings.access.lines.map { String(decoding: $0, as: UTF8.self) }
+}
+
+/// The default user shows this flag, which changes nothing, from the first file on that names the user;
+/// so it does in Redis.
+private func unflagged(_ text: String) -> String {
+  text.replacing(" sanitize-payload", with: "")
 }
 
 private func keyspaces(_ settings: Settings) -> [String: Keyspace] {
@@ -84,5 +96,6 @@ let confSeeds: [[UInt8]] = [
   "notify-keyspace-events KEA\nmaxmemory-policy allkeys-lfu\nloglevel debug\ntombstone-ttl 60\n",
   "prot 1\n", "port\n", "port 99999\n", "dir 'open\n", "keyspace.a.n 2\nkeyspace.a.w 3\n",
   "\0three.conf\n--local-cluster\n3\n--port\n7001\n--help\n", "\0-v\n", "\0--port\n", "\0x\ny\n",
+  "requirepass \"\"\nuser f\n",
   "cluster-seeds a:1 b:60000\nport 0\nprotected-mode no\nacl-pubsub-default allchannels\n",
 ].map { Array($0.utf8) }
