@@ -10,7 +10,8 @@ import Primitives
 //     not logged in                 10 words of 16 KiB, 64 KiB sent, 16 KiB not read, 10 s: closed
 //     maxmemory-clients             all together: the largest are closed until the rest fits
 //     maxclients                    one more is refused; descriptors for other nodes stay free
-//     one round                     64 KiB of a client, 1 MiB of all, 128 KiB of replies to a client
+//     one round                     64 KiB of a client, 1 MiB of all; 128 KiB of replies to a client,
+//                                   and from 1 MiB to all on 16 KiB
 //
 // Memory of a client is counted once it is above `largeBufferBytes` whenever it changes, and of all
 // others in a walk over the connections, which also looks for what is overdue and takes the buffers

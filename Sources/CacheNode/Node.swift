@@ -157,13 +157,16 @@ package final class Node {
   }
 
   /// Shows the bytes that wait for a client, run by run; `write` says how many it took, and is not
-  /// shown more than `bytesWrittenAtOnce`. True when more wait.
+  /// shown more than `most`. True when more wait.
   @discardableResult
-  package func withOutput(of id: SessionID, _ write: (UnsafeRawBufferPointer) -> Int) -> Bool {
+  package func withOutput(
+    of id: SessionID, atMost most: Int = Limits.bytesWrittenAtOnce,
+    _ write: (UnsafeRawBufferPointer) -> Int
+  ) -> Bool {
     let session = core.sessions[id.index]
     guard session.pointee.generation == id.generation, session.pointee.isOpen else { return false }
     let before = session.pointee.output.pointee.totalCount
-    let waits = Node.show(session.pointee.output, write)
+    let waits = Node.show(session.pointee.output, most, write)
     let taken = before &- session.pointee.output.pointee.totalCount
     core.statistics.pointee.outputBytes &+= taken
     core.statistics.pointee.writes &+= 1
@@ -184,7 +187,7 @@ package final class Node {
     let link = core.links[id.index]
     guard link.pointee.generation == id.generation, link.pointee.isOpen else { return false }
     let before = link.pointee.output.pointee.totalCount
-    let waits = Node.show(link.pointee.output, write)
+    let waits = Node.show(link.pointee.output, Limits.peerBytesWrittenAtOnce, write)
     if link.pointee.peer > 0 {
       core.peers[link.pointee.peer].pointee.sentBytes &+=
         before &- link.pointee.output.pointee.totalCount
@@ -195,9 +198,10 @@ package final class Node {
 
   @inline(__always)
   private static func show(
-    _ output: UnsafeMutablePointer<ByteBuffer>, _ write: (UnsafeRawBufferPointer) -> Int
+    _ output: UnsafeMutablePointer<ByteBuffer>, _ most: Int,
+    _ write: (UnsafeRawBufferPointer) -> Int
   ) -> Bool {
-    var left = Limits.bytesWrittenAtOnce
+    var left = most
     while left > 0, !output.pointee.isEmpty {
       let run = output.pointee.nextRun
       let shown = run.slice(0, min(run.count, left))

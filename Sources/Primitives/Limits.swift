@@ -66,8 +66,13 @@ package enum Limits {
   @inlinable package static var burialInterval: UInt64 { 1000 }
   /// Records of a flushed database that are freed in one go: about a millisecond.
   @inlinable package static var recordsFreedAtOnce: Int { 4096 }
-  /// What one client or peer is written in one round: the others have their turn in between.
-  @inlinable package static var bytesWrittenAtOnce: Int { 1 << 20 }
+  /// What one client is written in one round, and once so much was written to all of them, what each
+  /// other one is: a hundred clients whose sockets take megabytes held the others up for 650 ms.
+  @inlinable package static var bytesWrittenAtOnce: Int { 128 << 10 }
+  @inlinable package static var bytesWrittenPerRound: Int { 1 << 20 }
+  @inlinable package static var bytesWrittenAtLeast: Int { 16 << 10 }
+  /// What one peer is.
+  @inlinable package static var peerBytesWrittenAtOnce: Int { 1 << 20 }
   /// Spare capacity that an idle buffer keeps.
   @inlinable package static var idleBufferBytes: Int { 16 << 10 }
   /// Members of one cluster; the design point is 1,500.

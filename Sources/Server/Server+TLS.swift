@@ -183,9 +183,10 @@ extension Server {
   func flushEncrypted(_ client: ClientConnection) {
     guard let tls = client.tls else { return }
     var failed = false
-    let isBlocked = node.withOutput(of: client.id) { bytes in
+    let isBlocked = node.withOutput(of: client.id, atMost: writtenAtOnce) { bytes in
       let taken = tls.write(bytes)
       failed = taken == nil
+      roundWritten &+= taken ?? 0
       return taken ?? 0
     }
     if failed { return close(client) }

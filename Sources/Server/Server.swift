@@ -44,6 +44,7 @@ package final class Server {
   private var nextWarning: UInt64 = 0
   /// What this round has read from clients.
   private var roundBytes = 0
+  var roundWritten = 0
   /// TLS handshakes under way, the oldest first, by kind.
   var handshakes: [[Handshake]] = Handshake.Kind.allCases.map { _ in [] }
   var handshakeSteps = 0
@@ -238,6 +239,7 @@ package final class Server {
     while !isFinished {
       isClockFresh = false
       roundBytes = 0
+      roundWritten = 0
       handshakeSteps = 0
       loop.runOnce()
       finishRound()
@@ -437,12 +439,19 @@ package final class Server {
     }
   }
 
+  /// What a client may be written now.
+  @inline(__always) var writtenAtOnce: Int {
+    _fastPath(roundWritten < Limits.bytesWrittenPerRound)
+      ? Limits.bytesWrittenAtOnce : Limits.bytesWrittenAtLeast
+  }
+
   func flush(_ client: ClientConnection) {
     if _slowPath(client.tls != nil) { return flushEncrypted(client) }
     var failed = false
-    let isBlocked = node.withOutput(of: client.id) { bytes in
+    let isBlocked = node.withOutput(of: client.id, atMost: writtenAtOnce) { bytes in
       let taken = client.socket.write(bytes)
       failed = taken == nil
+      roundWritten &+= taken ?? 0
       return taken ?? 0
     }
     if failed { return close(client) }
