@@ -149,7 +149,7 @@ struct ClientLimitTests {
     requests.withUnsafeBytes { lone.node.sessionReceived(greedy, $0, now: lone.now) }
     // What a round of the loop writes before the others' turn.
     var written: [UInt8] = []
-    lone.node.withOutput(of: greedy) { bytes in
+    lone.node.withOutput(of: greedy, atMost: .max) { bytes in
       written += bytes
       return bytes.count
     }
