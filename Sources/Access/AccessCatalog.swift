@@ -7,11 +7,11 @@ import Primitives
 ///
 /// Numbers follow the table's order, each container's subcommands directly behind it; they are
 /// those of one process and are never written anywhere.
-package final class AccessCatalog: Sendable {
+public final class AccessCatalog: Sendable {
   /// One command or subcommand.
-  package struct Entry: Sendable {
+  public struct Entry: Sendable {
     /// "get", "client|list".
-    package let name: String
+    public let name: String
     let nameBytes: [UInt8]
     /// Which categories it is in, a bit each.
     let categories: UInt32
@@ -20,12 +20,12 @@ package final class AccessCatalog: Sendable {
     /// The numbers of its subcommands; empty for most.
     let subcommands: Range<Int>
     /// Flag "no_auth": anybody may, at any time.
-    package let isForAnybody: Bool
+    public let isForAnybody: Bool
     let arity: Int
     let keys: KeyRule?
 
     /// Whether a call of so many words, the name included, has neither too few nor too many.
-    package func accepts(_ words: Int) -> Bool { arity < 0 ? words >= -arity : words == arity }
+    public func accepts(_ words: Int) -> Bool { arity < 0 ? words >= -arity : words == arity }
   }
 
   /// Where a command's keys are, and what it does with them.
@@ -37,19 +37,19 @@ package final class AccessCatalog: Sendable {
   }
 
   /// Redis's categories in Redis's order, whether Coterie has commands in them yet or not.
-  package static let categories = [
+  public static let categories = [
     "keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap",
     "hyperloglog", "geo", "stream", "pubsub", "admin", "fast", "slow", "blocking", "dangerous",
     "connection", "transaction", "scripting",
   ]
 
-  package let entries: [Entry]
+  public let entries: [Entry]
   /// By index in the command table: the command's number.
-  package let numbers: [Int]
+  public let numbers: [Int]
 
   private let found: [[UInt8]: Int]
 
-  package init(_ table: CommandTable) {
+  public init(_ table: CommandTable) {
     var entries: [Entry] = []
     var numbers: [Int] = []
     for command in table.commands {
@@ -67,7 +67,7 @@ package final class AccessCatalog: Sendable {
   }
 
   /// The number of "get" or "client|list", in any case.
-  package func number(of name: some Sequence<UInt8>) -> Int? { found[name.map(lowercased)] }
+  public func number(of name: some Sequence<UInt8>) -> Int? { found[name.map(lowercased)] }
 
   /// The number of the category, in any case.
   static func category(_ name: some Sequence<UInt8>) -> Int? {
@@ -76,7 +76,7 @@ package final class AccessCatalog: Sendable {
   }
 
   /// The subcommand that the second word of a call names; nil when the container has none such.
-  package func subcommand(of container: Int, _ word: UnsafeRawBufferPointer) -> Int? {
+  public func subcommand(of container: Int, _ word: UnsafeRawBufferPointer) -> Int? {
     let prefix = entries[container].nameBytes.count + 1
     return entries[container].subcommands.first { number in
       let name = entries[number].nameBytes
@@ -86,20 +86,20 @@ package final class AccessCatalog: Sendable {
   }
 
   /// The place of a subcommand among those of the container with this index in the command table.
-  package func subcommandPlace(of command: Int, _ word: UnsafeRawBufferPointer) -> Int? {
+  public func subcommandPlace(of command: Int, _ word: UnsafeRawBufferPointer) -> Int? {
     let container = numbers[command]
     return subcommand(of: container, word).map { $0 - entries[container].subcommands.lowerBound }
   }
 
   /// What the words call: a command, or a container's subcommand; nil when there is no such one.
-  package func number(calledBy words: CallWords) -> Int? {
+  public func number(calledBy words: CallWords) -> Int? {
     guard let number = number(of: words[0]), entries[number].parent < 0 else { return nil }
     guard !entries[number].subcommands.isEmpty, words.count > 1 else { return number }
     return subcommand(of: number, words[1])
   }
 
   /// ACL CAT: the names of the commands in a category; nil when there is no such category.
-  package func commands(inCategory name: [UInt8]) -> [String]? {
+  public func commands(inCategory name: [UInt8]) -> [String]? {
     guard let category = AccessCatalog.category(name) else { return nil }
     return entries.filter { $0.categories & 1 << UInt32(category) != 0 }.map(\.name)
   }

@@ -6,7 +6,7 @@ import Primitives
 extension AccessControl {
   /// These users in place of all there are. The default user is as at first if the file has none.
   /// Throws what is wrong with the file, every line of it.
-  package func replaced(byFile bytes: [UInt8], named name: String) throws(FileErrors)
+  public func replaced(byFile bytes: [UInt8], named name: String) throws(FileErrors)
     -> AccessControl
   {
     var fresh = AccessControl(catalog)
@@ -23,8 +23,8 @@ extension AccessControl {
   }
 
   /// Everything that is wrong with a file.
-  package struct FileErrors: Error, Equatable, Sendable {
-    package let text: [UInt8]
+  public struct FileErrors: Error, Equatable, Sendable {
+    public let text: [UInt8]
   }
 
   private mutating func take(
@@ -87,7 +87,7 @@ extension AccessControl {
   }
 
   /// A `user` line of a conf file, without the word `user`. Returns what is wrong with it.
-  package mutating func define(_ words: [[UInt8]]) -> String? {
+  public mutating func define(_ words: [[UInt8]]) -> String? {
     guard let name = words.first, isOneWord(name) else {
       return "a username has no spaces"
     }
@@ -114,5 +114,5 @@ extension AccessControl {
   }
 
   /// All users as an ACL file.
-  package var fileText: [UInt8] { lines.flatMap { $0 + [10] } }
+  public var fileText: [UInt8] { lines.flatMap { $0 + [10] } }
 }

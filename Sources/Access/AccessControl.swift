@@ -15,64 +15,64 @@ import Primitives
 // again: users belong to a node, as its conf file does.
 
 /// The users of one node.
-package struct AccessControl: Sendable {
-  package static let defaultName = Array("default".utf8)
+public struct AccessControl: Sendable {
+  public static let defaultName = Array("default".utf8)
   /// The place of the default user.
-  package static let defaultPlace = 0
+  public static let defaultPlace = 0
 
-  package let catalog: AccessCatalog
+  public let catalog: AccessCatalog
   /// By place; nil where there was one.
   private var users: [User?]
   /// The names in order, each with its place.
   private var order: [(name: [UInt8], place: Int)]
   /// `acl-pubsub-default allchannels`: what users that are new start with.
-  package var startsWithAllChannels = false {
+  public var startsWithAllChannels = false {
     didSet {
       for place in users.indices { users[place]?.startsWithAllChannels = startsWithAllChannels }
     }
   }
 
-  package init(_ catalog: AccessCatalog) {
+  public init(_ catalog: AccessCatalog) {
     self.catalog = catalog
     users = [.initialDefault(catalog)]
     order = [(AccessControl.defaultName, AccessControl.defaultPlace)]
   }
 
-  package init() { self.init(AccessCatalog(CommandTable())) }
+  public init() { self.init(AccessCatalog(CommandTable())) }
 
   // MARK: Looking up
 
-  package subscript(place: Int) -> User {
+  public subscript(place: Int) -> User {
     guard let user = users[place] else { fatalError("no user has place \(place)") }
     return user
   }
 
-  package var defaultUser: User { self[AccessControl.defaultPlace] }
+  public var defaultUser: User { self[AccessControl.defaultPlace] }
 
   /// Whether a connection can do nothing before it has logged in.
-  package var needsAuthentication: Bool { !defaultUser.needsNoPassword || !defaultUser.isOn }
+  public var needsAuthentication: Bool { !defaultUser.needsNoPassword || !defaultUser.isOn }
 
   /// Whether strangers would be let in: what protected mode is about.
-  package var isOpen: Bool { defaultUser.needsNoPassword }
+  public var isOpen: Bool { defaultUser.needsNoPassword }
 
-  package func place(of name: some Collection<UInt8>) -> Int? {
+  public func place(of name: some Collection<UInt8>) -> Int? {
     let index = position(of: Array(name))
     return index < order.count && order[index].name.elementsEqual(name) ? order[index].place : nil
   }
 
   /// What the user at this place may do with a call of the command.
-  package func verdict(of place: Int, on number: Int, _ words: CallWords) -> Verdict {
+  public func verdict(of place: Int, on number: Int, _ words: CallWords) -> Verdict {
     users[place]?.verdict(on: number, words, catalog) ?? .deniedCommand
   }
 
   /// The places of all users.
-  package var places: [Int] { order.map(\.place) }
+  public var places: [Int] { order.map(\.place) }
 
   /// All names, sorted by their bytes.
-  package var names: [[UInt8]] { order.map(\.name) }
+  public var names: [[UInt8]] { order.map(\.name) }
 
   /// All users as lines, sorted by name.
-  package var lines: [[UInt8]] { order.map { self[$0.place].line(catalog) } }
+  public var lines: [[UInt8]] { order.map { self[$0.place].line(catalog) } }
 
   /// Where the name is or belongs in `order`.
   private func position(of name: [UInt8]) -> Int {
@@ -91,7 +91,7 @@ package struct AccessControl: Sendable {
 
   /// The user that may log in with this name and password; nil when none may. A name that is not
   /// known takes as long as one that is.
-  package func authenticate(
+  public func authenticate(
     _ name: some Collection<UInt8>, _ password: some Collection<UInt8>
   ) -> Int? {
     let hash = PasswordHash(of: password)
@@ -102,13 +102,13 @@ package struct AccessControl: Sendable {
   // MARK: Changing
 
   /// A rule that was not taken, with the words as merged.
-  package struct Refusal: Error, Equatable, Sendable {
-    package let rule: [UInt8]
-    package let reason: RuleError
+  public struct Refusal: Error, Equatable, Sendable {
+    public let rule: [UInt8]
+    public let reason: RuleError
   }
 
   /// ACL SETUSER: applies rules to a user, which is made if there is none; all of them or none.
-  package mutating func set(_ name: [UInt8], _ rules: [[UInt8]]) throws(Refusal) {
+  public mutating func set(_ name: [UInt8], _ rules: [[UInt8]]) throws(Refusal) {
     let known = place(of: name)
     var user =
       known.map { self[$0] }
@@ -135,12 +135,12 @@ package struct AccessControl: Sendable {
   }
 
   /// `requirepass`: empty for none.
-  package mutating func setDefaultPassword(_ password: String) {
+  public mutating func setDefaultPassword(_ password: String) {
     users[AccessControl.defaultPlace]?.setOnlyPassword(Array(password.utf8))
   }
 
   /// Removes a user that no connection has any more. The default user stays.
-  package mutating func remove(_ place: Int) {
+  public mutating func remove(_ place: Int) {
     guard place != AccessControl.defaultPlace, let user = users[place] else { return }
     users[place] = nil
     order.remove(at: position(of: user.name))

@@ -2,32 +2,32 @@
 ///
 /// A refusal that repeats one of the last ten within a minute counts there and comes to the front,
 /// so that a client that keeps trying does not push the others out.
-package struct AccessLog: Sendable {
-  package enum Reason: String, Sendable {
+public struct AccessLog: Sendable {
+  public enum Reason: String, Sendable {
     case command, key, auth
   }
 
-  package struct Entry: Sendable {
-    package let reason: Reason
+  public struct Entry: Sendable {
+    public let reason: Reason
     /// The command's name, the key, or the command that the failed login came with.
-    package let object: [UInt8]
-    package let username: [UInt8]
-    package fileprivate(set) var count: Int
+    public let object: [UInt8]
+    public let username: [UInt8]
+    public fileprivate(set) var count: Int
     /// In milliseconds of the wall clock, of the last one counted.
-    package fileprivate(set) var at: UInt64
+    public fileprivate(set) var at: UInt64
     /// The line of CLIENT LIST.
-    package fileprivate(set) var client: String
+    public fileprivate(set) var client: String
   }
 
   /// The latest first.
-  package private(set) var entries: [Entry] = []
+  public private(set) var entries: [Entry] = []
 
   private static let searched = 10
   private static let grouping: UInt64 = 60_000
 
-  package init() {}
+  public init() {}
 
-  package mutating func add(
+  public mutating func add(
     _ reason: Reason, _ object: [UInt8], username: [UInt8], client: String, at now: UInt64,
     limit: Int
   ) {
@@ -46,5 +46,5 @@ package struct AccessLog: Sendable {
     if entries.count > limit { entries.removeLast(entries.count - limit) }
   }
 
-  package mutating func removeAll() { entries.removeAll() }
+  public mutating func removeAll() { entries.removeAll() }
 }

@@ -16,7 +16,7 @@ import Primitives
 // an enemy with more addresses than places gets more attempts; such a one has them anyway.
 
 /// Counts failed logins by address.
-package struct AttemptLimiter: Sendable {
+public struct AttemptLimiter: Sendable {
   private struct Failures {
     /// Attempts that are used up, in units of the time that one takes to come back.
     var debt: UInt64
@@ -30,13 +30,13 @@ package struct AttemptLimiter: Sendable {
 
   private var failures: [String: Failures] = [:]
 
-  package init() {}
+  public init() {}
 
-  package var count: Int { failures.count }
+  public var count: Int { failures.count }
 
   /// Seconds until the address ("127.0.0.1:4711", "[::1]:4711") may try again; nil: now. Times are
   /// in monotonic microseconds.
-  package func wait(_ address: String, at now: UInt64) -> Int? {
+  public func wait(_ address: String, at now: UInt64) -> Int? {
     guard !failures.isEmpty, let known = failures[AttemptLimiter.source(address)] else {
       return nil
     }
@@ -46,7 +46,7 @@ package struct AttemptLimiter: Sendable {
   }
 
   /// A login from the address failed.
-  package mutating func fail(_ address: String, at now: UInt64) {
+  public mutating func fail(_ address: String, at now: UInt64) {
     let source = AttemptLimiter.source(address)
     let debt = failures[source].map { AttemptLimiter.debt($0, now) } ?? 0
     if failures[source] == nil, failures.count >= Limits.authenticationAddresses { makeRoom() }

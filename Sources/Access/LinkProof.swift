@@ -7,16 +7,16 @@ import Primitives
 ///
 /// A hello holds a nonce, the node's id and its versions. The nonce of the other end is fresh, so an
 /// old proof fits no new link; the role keeps an end from being sent its own proof.
-package enum LinkProof {
+public enum LinkProof {
   /// Which end proves.
-  package enum Role: UInt8, Sendable {
+  public enum Role: UInt8, Sendable {
     case dialler = 1
     case acceptor = 2
   }
 
   private static let domain = Array("coterie link proof 1".utf8)
 
-  package static func make(
+  public static func make(
     _ secret: [UInt8], _ role: Role, dialler: [UInt8], acceptor: [UInt8]
   ) -> [UInt8] {
     let text = domain + [role.rawValue] + dialler + acceptor
@@ -27,7 +27,7 @@ package enum LinkProof {
   }
 
   /// Takes as long for equal proofs as for others.
-  package static func areEqual(_ left: [UInt8], _ right: UnsafeRawBufferPointer) -> Bool {
+  public static func areEqual(_ left: [UInt8], _ right: UnsafeRawBufferPointer) -> Bool {
     guard left.count == right.count, let start = right.baseAddress else { return false }
     return CRYPTO_memcmp(left, start, left.count) == 0
   }

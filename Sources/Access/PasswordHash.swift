@@ -3,10 +3,10 @@ import Primitives
 
 /// The SHA-256 of a password, in hexadecimal: the form in which passwords are kept, shown and
 /// written to files.
-package struct PasswordHash: Equatable, Sendable {
-  package let hex: [UInt8]
+public struct PasswordHash: Equatable, Sendable {
+  public let hex: [UInt8]
 
-  package init(of password: some Collection<UInt8>) {
+  public init(of password: some Collection<UInt8>) {
     hex = hexadecimal(sha256(Array(password)))
   }
 
@@ -17,7 +17,7 @@ package struct PasswordHash: Equatable, Sendable {
   }
 
   /// Takes as long for equal hashes as for others.
-  package static func == (left: PasswordHash, right: PasswordHash) -> Bool {
+  public static func == (left: PasswordHash, right: PasswordHash) -> Bool {
     CRYPTO_memcmp(left.hex, right.hex, 64) == 0
   }
 }
@@ -35,21 +35,21 @@ func hexadecimal(_ bytes: [UInt8]) -> [UInt8] {
 
 /// Draws passwords and nonces: SHA-256 over a secret and a counter, so that whoever sees some of them
 /// knows nothing of the others. The secret is drawn by the shell from the operating system.
-package struct PasswordGenerator: Sendable {
+public struct PasswordGenerator: Sendable {
   private let secret: [UInt8]
   private var counter: UInt64 = 0
 
-  package init(secret: [UInt8]) { self.secret = secret }
+  public init(secret: [UInt8]) { self.secret = secret }
 
   /// So many hexadecimal digits.
-  package mutating func digits(_ count: Int) -> [UInt8] {
+  public mutating func digits(_ count: Int) -> [UInt8] {
     var digits: [UInt8] = []
     while digits.count < count { digits += hexadecimal(nonce()) }
     return Array(digits.prefix(count))
   }
 
   /// 32 bytes.
-  package mutating func nonce() -> [UInt8] {
+  public mutating func nonce() -> [UInt8] {
     counter += 1
     let number = (0..<8).map { UInt8(truncatingIfNeeded: counter >> (UInt64($0) << 3)) }
     return sha256(secret + number)

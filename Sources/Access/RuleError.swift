@@ -1,5 +1,5 @@
 /// Why a rule is not taken. The texts are Redis's, which tools match on.
-package enum RuleError: Error, Equatable, Sendable {
+public enum RuleError: Error, Equatable, Sendable {
   case syntax
   case unknownCommandOrCategory
   case patternAfterAllKeys
@@ -8,7 +8,7 @@ package enum RuleError: Error, Equatable, Sendable {
   case badHash
   case firstArgumentOfSubcommand
 
-  package var text: String {
+  public var text: String {
     switch self {
     case .syntax: "Syntax error"
     case .unknownCommandOrCategory: "Unknown command or category name in ACL"
@@ -28,7 +28,7 @@ package enum RuleError: Error, Equatable, Sendable {
 }
 
 /// A selector whose `(` is not followed by a `)`.
-package struct UnmatchedParenthesis: Error, Equatable, Sendable {
+public struct UnmatchedParenthesis: Error, Equatable, Sendable {
   /// Which of the rules begins with the `(`.
-  package let index: Int
+  public let index: Int
 }

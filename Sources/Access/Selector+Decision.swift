@@ -1,7 +1,7 @@
 import Primitives
 
 /// What access control says to a call. Later cases outrank earlier ones when all selectors refuse.
-package enum Verdict: Equatable, Sendable {
+public enum Verdict: Equatable, Sendable {
   case allowed
   case deniedCommand
   /// The place of the key among the words of the call.

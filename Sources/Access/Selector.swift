@@ -164,6 +164,6 @@ struct Selector: Equatable, Sendable {
 }
 
 /// Whether the bytes can be written as one word: no white space and no NUL.
-package func isOneWord(_ bytes: some Sequence<UInt8>) -> Bool {
+public func isOneWord(_ bytes: some Sequence<UInt8>) -> Bool {
   bytes.allSatisfy { $0 != 0 && $0 != 32 && !(9...13).contains($0) }
 }

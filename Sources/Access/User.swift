@@ -9,11 +9,11 @@ enum PayloadRule: Sendable {
 }
 
 /// A user: who may log in how, and do what. The rules are those of Redis 7.0.
-package struct User: Equatable, Sendable {
-  package let name: [UInt8]
-  package private(set) var isOn = false
+public struct User: Equatable, Sendable {
+  public let name: [UInt8]
+  public private(set) var isOn = false
   /// Any password will do, and none is needed to begin with if it is the default user.
-  package private(set) var needsNoPassword = false
+  public private(set) var needsNoPassword = false
   private var payloads = PayloadRule.unsaid
   private(set) var passwords: [PasswordHash] = []
   private(set) var root: Selector
@@ -22,27 +22,27 @@ package struct User: Equatable, Sendable {
   var startsWithAllChannels: Bool
 
   /// A user that may do nothing, as ACL SETUSER makes one.
-  package init(_ name: [UInt8], _ catalog: AccessCatalog, startsWithAllChannels: Bool = false) {
+  public init(_ name: [UInt8], _ catalog: AccessCatalog, startsWithAllChannels: Bool = false) {
     self.name = name
     self.startsWithAllChannels = startsWithAllChannels
     root = Selector(catalog, allowsAllChannels: startsWithAllChannels)
   }
 
   /// The default user as long as nothing is configured: on, without a password, may do everything.
-  package static func initialDefault(_ catalog: AccessCatalog) -> User {
+  public static func initialDefault(_ catalog: AccessCatalog) -> User {
     var user = User(AccessControl.defaultName, catalog)
     for rule in ["on", "nopass", "~*", "&*", "+@all"] { user.applyKnown(rule, catalog) }
     return user
   }
 
   /// Everything, always: the node need not ask.
-  package var isUnlimited: Bool { root.isUnlimited || selectors.contains(where: \.isUnlimited) }
+  public var isUnlimited: Bool { root.isUnlimited || selectors.contains(where: \.isUnlimited) }
 
   // MARK: Rules
 
   /// Takes one rule, a selector in its parentheses included. After an error the user is half
   /// changed: rules are tried on a copy.
-  package mutating func apply(_ rule: [UInt8], _ catalog: AccessCatalog) throws(RuleError) {
+  public mutating func apply(_ rule: [UInt8], _ catalog: AccessCatalog) throws(RuleError) {
     guard let first = rule.first else { return }
     switch String(decoding: rule.map(lowercased), as: UTF8.self) {
     case "on": isOn = true
@@ -122,7 +122,7 @@ package struct User: Equatable, Sendable {
   }
 
   /// `requirepass`: the one password of the default user; empty for none.
-  package mutating func setOnlyPassword(_ password: [UInt8]) {
+  public mutating func setOnlyPassword(_ password: [UInt8]) {
     passwords = password.isEmpty ? [] : [PasswordHash(of: password)]
     needsNoPassword = password.isEmpty
   }
@@ -131,14 +131,14 @@ package struct User: Equatable, Sendable {
 
   /// Whether the user may log in with this password. Every hash is compared, so that the time says
   /// nothing of which of them it was.
-  package func accepts(_ password: PasswordHash) -> Bool {
+  public func accepts(_ password: PasswordHash) -> Bool {
     var isKnown = false
     for known in passwords where known == password { isKnown = true }
     return isOn && (needsNoPassword || isKnown)
   }
 
   /// What the user may do with a call of this command.
-  package func verdict(
+  public func verdict(
     on number: Int, _ words: CallWords, _ catalog: AccessCatalog
   ) -> Verdict {
     var worst = root.verdict(on: number, words, catalog)
@@ -157,7 +157,7 @@ package struct User: Equatable, Sendable {
   // MARK: Descriptions
 
   /// "on", "nopass", … in Redis's order.
-  package var flags: [String] {
+  public var flags: [String] {
     var flags = [isOn ? "on" : "off"]
     if needsNoPassword { flags.append("nopass") }
     switch payloads {
@@ -168,10 +168,10 @@ package struct User: Equatable, Sendable {
     return flags
   }
 
-  package var passwordHashes: [[UInt8]] { passwords.map(\.hex) }
+  public var passwordHashes: [[UInt8]] { passwords.map(\.hex) }
 
   /// The user as a line of ACL LIST, of an ACL file, of a conf file.
-  package func line(_ catalog: AccessCatalog) -> [UInt8] {
+  public func line(_ catalog: AccessCatalog) -> [UInt8] {
     var words = [Array("user".utf8), name] + flags.map { Array($0.utf8) }
     words += passwords.map { [UInt8(ascii: "#")] + $0.hex }
     words.append(root.description(catalog))
@@ -180,10 +180,10 @@ package struct User: Equatable, Sendable {
   }
 
   /// A selector as ACL GETUSER shows it.
-  package struct SelectorText: Equatable, Sendable {
-    package let commands: [UInt8]
-    package let keys: [UInt8]
-    package let channels: [UInt8]
+  public struct SelectorText: Equatable, Sendable {
+    public let commands: [UInt8]
+    public let keys: [UInt8]
+    public let channels: [UInt8]
 
     init(_ selector: Selector, _ catalog: AccessCatalog) {
       commands = selector.commandRules(catalog)
@@ -193,7 +193,7 @@ package struct User: Equatable, Sendable {
   }
 
   /// The root selector and the others.
-  package func selectorTexts(
+  public func selectorTexts(
     _ catalog: AccessCatalog
   ) -> (root: SelectorText, others: [SelectorText]) {
     (SelectorText(root, catalog), selectors.map { SelectorText($0, catalog) })
@@ -202,7 +202,7 @@ package struct User: Equatable, Sendable {
 
 /// A user's rules as words, with the words of a selector in one: `(~a`, `+get)` is one rule. A `(`
 /// within an open selector begins it anew, as in Redis.
-package func mergeSelectors(_ words: [[UInt8]]) throws(UnmatchedParenthesis) -> [[UInt8]] {
+public func mergeSelectors(_ words: [[UInt8]]) throws(UnmatchedParenthesis) -> [[UInt8]] {
   var rules: [[UInt8]] = []
   var selector: [UInt8] = []
   var start: Int?

@@ -69,5 +69,8 @@ static inline void coterie_pages_clear(void *base, size_t bytes) {
   (void)madvise(base, bytes, COTERIE_MADV_DONTNEED);
 }
 
+/// Begins to fetch the cache line at an address, which may be any: nothing waits for it.
+static inline void coterie_prefetch(const void *address) { __builtin_prefetch(address); }
+
 /// Gives pages and their addresses back.
 static inline void coterie_pages_release(void *base, size_t bytes) { (void)munmap(base, bytes); }

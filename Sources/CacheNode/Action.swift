@@ -1,7 +1,7 @@
 import Primitives
 
 /// What a node asks its shell to do. Bytes are no actions: they wait in the outputs.
-package enum Action: Sendable {
+public enum Action: Sendable {
   /// Dial a peer; answer with `linkOpened` or `linkClosed`.
   case connect(LinkID, Endpoint)
   case closeLink(LinkID)
@@ -25,12 +25,12 @@ package enum Action: Sendable {
 }
 
 /// Redis's levels.
-package enum LogLevel: Int, Sendable, Comparable, CaseIterable {
+public enum LogLevel: Int, Sendable, Comparable, CaseIterable {
   case debug, verbose, notice, warning
 
-  package static func < (left: LogLevel, right: LogLevel) -> Bool { left.rawValue < right.rawValue }
+  public static func < (left: LogLevel, right: LogLevel) -> Bool { left.rawValue < right.rawValue }
 
-  package init?(_ name: String) {
+  public init?(_ name: String) {
     switch name.lowercased() {
     case "debug": self = .debug
     case "verbose": self = .verbose
@@ -42,22 +42,22 @@ package enum LogLevel: Int, Sendable, Comparable, CaseIterable {
 }
 
 /// Names a client's connection. The generation tells it from an earlier one in the same place.
-package struct SessionID: Hashable, Sendable {
-  package var index: Int
-  package var generation: UInt32
+public struct SessionID: Hashable, Sendable {
+  public var index: Int
+  public var generation: UInt32
 
-  package init(index: Int, generation: UInt32) {
+  public init(index: Int, generation: UInt32) {
     self.index = index
     self.generation = generation
   }
 }
 
 /// Names a connection to or from a peer.
-package struct LinkID: Hashable, Sendable {
-  package var index: Int
-  package var generation: UInt32
+public struct LinkID: Hashable, Sendable {
+  public var index: Int
+  public var generation: UInt32
 
-  package init(index: Int, generation: UInt32) {
+  public init(index: Int, generation: UInt32) {
     self.index = index
     self.generation = generation
   }

@@ -18,7 +18,7 @@ import Primitives
 // of idle ones back: an idle connection holds no buffer.
 
 /// The kinds of clients that have limits of their own, as Redis names them.
-package enum ClientClass: Int, CaseIterable, Sendable {
+public enum ClientClass: Int, CaseIterable, Sendable {
   case normal, replica, pubsub
 
   var name: String {
@@ -41,11 +41,11 @@ package enum ClientClass: Int, CaseIterable, Sendable {
 
 /// `client-output-buffer-limit`: for each class bytes that are too much at once, and bytes that are too
 /// much for some seconds; 0 is no limit.
-package struct OutputLimits: Equatable, Sendable {
-  package struct Limit: Equatable, Sendable {
-    package var hard = 0
-    package var soft = 0
-    package var seconds = 0
+public struct OutputLimits: Equatable, Sendable {
+  public struct Limit: Equatable, Sendable {
+    public var hard = 0
+    public var soft = 0
+    public var seconds = 0
   }
 
   private var limits = [
@@ -53,19 +53,19 @@ package struct OutputLimits: Equatable, Sendable {
     Limit(hard: 32 << 20, soft: 8 << 20, seconds: 60),
   ]
 
-  package init() {}
+  public init() {}
 
-  package subscript(kind: ClientClass) -> Limit { limits[kind.rawValue] }
+  public subscript(kind: ClientClass) -> Limit { limits[kind.rawValue] }
 
   /// As CONFIG GET shows it.
-  package var text: String {
+  public var text: String {
     ClientClass.allCases.map {
       "\($0.name) \(self[$0].hard) \(self[$0].soft) \(self[$0].seconds)"
     }.joined(separator: " ")
   }
 
   /// Takes the classes that `text` names; the others stay. Says in Redis's words what is wrong.
-  package mutating func set(_ text: String) -> String? {
+  public mutating func set(_ text: String) -> String? {
     let words = text.split(separator: " ")
     guard words.count % 4 == 0 else {
       return "Wrong number of arguments in buffer limit configuration."

@@ -16,8 +16,6 @@ struct Lookahead: ~Copyable {
   let keys: UnsafeMutablePointer<LocatedKey>
   let offsets: UnsafeMutablePointer<Int>
   var count = 0
-  /// Keeps the compiler from dropping loads whose value nobody needs.
-  var touched: UInt64 = 0
 
   init() {
     lists = .allocate(capacity: Lookahead.depth)

@@ -28,10 +28,10 @@ import Primitives
 // cost an exclusivity check each (CRAFT.md: 14 ns against 3).
 
 /// One cache node. See the essay above; the methods say only what their event is.
-package final class Node {
+public final class Node {
   private var core: NodeCore
 
-  package init(_ configuration: NodeConfiguration, now: Instant) {
+  public init(_ configuration: NodeConfiguration, now: Instant) {
     core = NodeCore(configuration, now: now)
     core.start()
   }
@@ -39,7 +39,7 @@ package final class Node {
   // MARK: Clients
 
   /// A client connected. Nil when there is no place for it.
-  package func sessionOpened(
+  public func sessionOpened(
     address: String, localAddress: String, descriptor: Int32, isEncrypted: Bool = false,
     now: Instant
   ) -> SessionID? {
@@ -50,18 +50,18 @@ package final class Node {
   }
 
   /// A client sent bytes. They are all taken.
-  package func sessionReceived(_ id: SessionID, _ bytes: UnsafeRawBufferPointer, now: Instant) {
+  public func sessionReceived(_ id: SessionID, _ bytes: UnsafeRawBufferPointer, now: Instant) {
     core.now = now
     core.receive(id, bytes)
   }
 
   /// A client sent its last byte; its replies still go out.
-  package func sessionHalfClosed(_ id: SessionID, now: Instant) {
+  public func sessionHalfClosed(_ id: SessionID, now: Instant) {
     core.now = now
     core.halfClose(id)
   }
 
-  package func sessionClosed(_ id: SessionID, now: Instant) {
+  public func sessionClosed(_ id: SessionID, now: Instant) {
     core.now = now
     core.closeSession(id)
   }
@@ -69,30 +69,30 @@ package final class Node {
   // MARK: Peers
 
   /// A peer dialled this node. Nil when there is no place for it.
-  package func linkAccepted(from address: String = "", now: Instant) -> LinkID? {
+  public func linkAccepted(from address: String = "", now: Instant) -> LinkID? {
     core.now = now
     return core.acceptLink(from: address)
   }
 
   /// The other end of a dialled link did not want this node, or is not who it should be: TLS failed.
-  package func linkRefused(_ id: LinkID, _ why: String, now: Instant) {
+  public func linkRefused(_ id: LinkID, _ why: String, now: Instant) {
     core.now = now
     core.linkRefused(id, why)
   }
 
   /// A link that this node dialled is open.
-  package func linkOpened(_ id: LinkID, now: Instant) {
+  public func linkOpened(_ id: LinkID, now: Instant) {
     core.now = now
     core.linkOpened(id)
   }
 
-  package func linkReceived(_ id: LinkID, _ bytes: UnsafeRawBufferPointer, now: Instant) {
+  public func linkReceived(_ id: LinkID, _ bytes: UnsafeRawBufferPointer, now: Instant) {
     core.now = now
     core.linkReceived(id, bytes)
   }
 
   /// A link closed or could not be opened.
-  package func linkClosed(_ id: LinkID, now: Instant) {
+  public func linkClosed(_ id: LinkID, now: Instant) {
     core.now = now
     core.linkClosed(id)
   }
@@ -100,57 +100,62 @@ package final class Node {
   // MARK: Time
 
   /// All events of one round were told: go on with what waited for them, and with what is due.
-  package func finishTick(now: Instant) {
+  public func finishTick(now: Instant) {
     core.now = now
     core.finishTick()
   }
 
   /// When `finishTick` should be called at the latest, in monotonic microseconds.
-  package var nextDue: UInt64 { core.nextDue }
+  public var nextDue: UInt64 { core.nextDue }
 
   /// CONFIG REWRITE ended; nil for success.
-  package func rewriteFinished(_ id: SessionID, error: String?, now: Instant) {
+  public func rewriteFinished(_ id: SessionID, error: String?, now: Instant) {
     core.now = now
     core.rewriteFinished(id, error)
   }
 
   /// ACL SAVE's file was written, or not.
-  package func usersSaved(_ id: SessionID, error: String?, now: Instant) {
+  public func usersSaved(_ id: SessionID, error: String?, now: Instant) {
     core.now = now
     core.usersSaved(id, error)
   }
 
   /// ACL LOAD's file was read, or why it can't be.
-  package func usersRead(_ id: SessionID, _ result: ReadFile, now: Instant) {
+  public func usersRead(_ id: SessionID, _ result: ReadFile, now: Instant) {
     core.now = now
     core.usersRead(id, result)
   }
 
   /// The process has stood still as DEBUG SLEEP asked.
-  package func slept(_ id: SessionID, now: Instant) {
+  public func slept(_ id: SessionID, now: Instant) {
     core.now = now
     core.slept(id)
   }
 
   /// What a client from there is told and then closed: there are enough, or protected mode keeps it out.
-  package func refusal(of address: String) -> String? { core.refusal(of: address) }
+  public func refusal(of address: String) -> String? { core.refusal(of: address) }
+
+  /// TLS handshakes that may be under way at once, of clients or at the peer port.
+  public func handshakesAllowed(ofPeers: Bool) -> Int {
+    ofPeers ? core.strangersAllowed : core.handshakesAllowed
+  }
 
   // MARK: What the shell takes
 
   /// Moves the actions to `list`, whose storage the node takes in exchange.
-  package func takeActions(into list: inout [Action]) {
+  public func takeActions(into list: inout [Action]) {
     list.removeAll(keepingCapacity: true)
     swap(&list, &core.actions)
   }
 
   /// Moves the sessions that have something to write to `list`.
-  package func takeDirtySessions(into list: inout [SessionID]) {
+  public func takeDirtySessions(into list: inout [SessionID]) {
     list.removeAll(keepingCapacity: true)
     swap(&list, &core.dirtySessions)
     for id in list { core.sessions[id.index].pointee.flags.remove(.dirty) }
   }
 
-  package func takeDirtyLinks(into list: inout [LinkID]) {
+  public func takeDirtyLinks(into list: inout [LinkID]) {
     list.removeAll(keepingCapacity: true)
     swap(&list, &core.dirtyLinks)
     for id in list { core.links[id.index].pointee.isDirty = false }
@@ -159,7 +164,7 @@ package final class Node {
   /// Shows the bytes that wait for a client, run by run; `write` says how many it took, and is not
   /// shown more than `most`. True when more wait.
   @discardableResult
-  package func withOutput(
+  public func withOutput(
     of id: SessionID, atMost most: Int = Limits.bytesWrittenAtOnce,
     _ write: (UnsafeRawBufferPointer) -> Int
   ) -> Bool {
@@ -183,7 +188,7 @@ package final class Node {
   }
 
   @discardableResult
-  package func withOutput(of id: LinkID, _ write: (UnsafeRawBufferPointer) -> Int) -> Bool {
+  public func withOutput(of id: LinkID, _ write: (UnsafeRawBufferPointer) -> Int) -> Bool {
     let link = core.links[id.index]
     guard link.pointee.generation == id.generation, link.pointee.isOpen else { return false }
     let before = link.pointee.output.pointee.totalCount
@@ -214,15 +219,15 @@ package final class Node {
   }
 
   /// The level that is logged.
-  package var logLevel: LogLevel { core.logLevel }
-  package var maximumClients: Int { core.clients.count }
-  package var keepAliveSeconds: Int { core.parameters.number("tcp-keepalive") }
+  public var logLevel: LogLevel { core.logLevel }
+  public var maximumClients: Int { core.clients.count }
+  public var keepAliveSeconds: Int { core.parameters.number("tcp-keepalive") }
 
   /// The state to save at the end.
-  package var savedState: SavedState { core.savedState() }
+  public var savedState: SavedState { core.savedState() }
 
   /// Stops taking commands; true when nothing is under way any more.
-  package func drain(now: Instant) -> Bool {
+  public func drain(now: Instant) -> Bool {
     core.now = now
     return core.drain()
   }
@@ -230,13 +235,13 @@ package final class Node {
   // MARK: For operators
 
   /// Writes everything that is counted in Prometheus's text format; see NodeCore+Metrics.
-  package func writeMetrics(into text: inout ByteBuffer, of shell: ShellFigures, now: Instant) {
+  public func writeMetrics(into text: inout ByteBuffer, of shell: ShellFigures, now: Instant) {
     core.now = now
     core.writeMetrics(into: &text, shell)
   }
 
   /// Why clients should not be sent here now; nil when they may be.
-  package func unreadiness(now: Instant) -> String? {
+  public func unreadiness(now: Instant) -> String? {
     core.now = now
     return core.unreadiness()
   }
@@ -244,84 +249,84 @@ package final class Node {
   // MARK: For the simulator and tests
 
   /// Every object of this node: database, key, canonical bytes, sorted.
-  package func snapshot(now: Instant) -> [(database: Int, key: [UInt8], object: [UInt8])] {
+  public func snapshot(now: Instant) -> [(database: Int, key: [UInt8], object: [UInt8])] {
     core.snapshot(at: now.wallMilliseconds)
   }
 
   /// How this node sees a key's owners, for the simulator's traces.
-  package func trace(_ key: [UInt8]) -> String { core.trace(key) }
+  public func trace(_ key: [UInt8]) -> String { core.trace(key) }
 
-  package func statistics() -> NodeStatistics { core.statistics.pointee }
-  package var settingsText: String { core.settingsText() }
-  package func checkInvariants() { core.table.checkInvariants() }
-  package var hasClusterFormed: Bool { core.clusterState == .ok }
-  package var memberCount: Int { core.members.count }
+  public func statistics() -> NodeStatistics { core.statistics.pointee }
+  public var settingsText: String { core.settingsText() }
+  public func checkInvariants() { core.table.checkInvariants() }
+  public var hasClusterFormed: Bool { core.clusterState == .ok }
+  public var memberCount: Int { core.members.count }
   /// Members that this node believes to be alive, itself included.
-  package var membersAlive: Int { core.members.members.count { $0.health == .alive } }
+  public var membersAlive: Int { core.members.members.count { $0.health == .alive } }
   /// A ring change is under way.
-  package var isChanging: Bool { core.isChanging || core.plan.isForming }
-  package var isRemoved: Bool { core.clusterState == .removed }
-  package var hintCount: Int { core.hints.count }
-  package var hexID: String { core.members.own.hexID }
-  package var isFilled: Bool { core.members.own.isFilled }
-  package var peersAlive: Int { core.alivePeers() }
+  public var isChanging: Bool { core.isChanging || core.plan.isForming }
+  public var isRemoved: Bool { core.clusterState == .removed }
+  public var hintCount: Int { core.hints.count }
+  public var hexID: String { core.members.own.hexID }
+  public var isFilled: Bool { core.members.own.isFilled }
+  public var peersAlive: Int { core.alivePeers() }
 }
 
 /// What became of reading a file.
-package enum ReadFile: Sendable {
+public enum ReadFile: Sendable {
   case bytes([UInt8])
   case failed(String)
 }
 
 /// What a node counted since its start.
-package struct NodeStatistics: Sendable {
-  package var commands = 0
-  package var evicted = 0
-  package var evictedClients = 0
+public struct NodeStatistics: Sendable {
+  public var commands = 0
+  public var evicted = 0
+  public var evictedClients = 0
   /// Writes of other nodes that found no room.
-  package var refusedForMemory = 0
-  package var connections = 0
-  package var rejectedConnections = 0
-  package var inputBytes = 0
+  public var refusedForMemory = 0
+  public var connections = 0
+  public var rejectedConnections = 0
+  public var inputBytes = 0
   /// Reads from and writes to clients.
-  package var reads = 0
-  package var writes = 0
-  package var outputBytes = 0
-  package var peerInputBytes = 0
-  package var hits = 0
-  package var misses = 0
-  package var expired = 0
-  package var errors = 0
-  package var forwards = 0
-  package var quorumReads = 0
-  package var quorumWrites = 0
+  public var reads = 0
+  public var writes = 0
+  public var outputBytes = 0
+  public var peerInputBytes = 0
+  public var hits = 0
+  public var misses = 0
+  public var expired = 0
+  public var errors = 0
+  public var forwards = 0
+  public var quorumReads = 0
+  public var quorumWrites = 0
   /// Stale or missing copies that a read brought up to date.
-  package var readRepairs = 0
+  public var readRepairs = 0
   /// Writes that a later version made void: under LWW nobody will see them.
-  package var discarded = 0
-  package var conflicts = 0
-  package var siblingsResolved = 0
-  package var refusedStamps = 0
-  package var badFrames = 0
+  public var discarded = 0
+  public var conflicts = 0
+  public var siblingsResolved = 0
+  public var refusedStamps = 0
+  public var badFrames = 0
   /// Links that were closed because the other end did not prove that it belongs to the cluster.
-  package var refusedLinks = 0
-  package var noReplicas = 0
-  package var noQuorum = 0
+  public var refusedLinks = 0
+  public var noReplicas = 0
+  public var noQuorum = 0
   /// Operations that failed because answers did not come in time.
-  package var timeouts = 0
-  package var tombstonesReaped = 0
-  package var transferredKeys = 0
+  public var timeouts = 0
+  public var tombstonesReaped = 0
+  public var transferredKeys = 0
   /// Objects that this node gave to their owners and dropped.
-  package var handedOver = 0
-  package var gossipSent = 0
+  public var handedOver = 0
+  public var gossipSent = 0
   /// Comparisons that this node began and ended, their bytes, and objects that they brought.
-  package var exchanges = 0
-  package var exchangeBytes = 0
-  package var repairs = 0
-  package var hintsKept = 0
-  package var hintsDelivered = 0
+  public var exchanges = 0
+  public var exchangeBytes = 0
+  public var repairs = 0
+  public var hintsKept = 0
+  public var hintsDelivered = 0
   /// Hints that had to make room, and that grew too old.
-  package var hintsDropped = 0
-  package var hintsExpired = 0
-  package init() {}
+  public var hintsDropped = 0
+  public var hintsExpired = 0
+  public init() {}
 }

@@ -19,8 +19,8 @@ extension NodeCore {
   /// How many clients there may be: the kernel is asked for as many descriptors, and the other nodes
   /// get theirs first.
   private mutating func clientsAllowed(_ wanted: Int) -> Int {
-    clients.descriptors = configuration.descriptors(wanted + reservedDescriptors)
-    let most = max(1, clients.descriptors - reservedDescriptors)
+    clients.descriptors = configuration.descriptors(wanted + reservedDescriptors(of: .max))
+    let most = max(1, clients.descriptors - reservedDescriptors(of: clients.descriptors))
     guard most < wanted else { return wanted }
     log(
       .warning,
@@ -31,16 +31,34 @@ extension NodeCore {
 
   /// Why `maxclients` can't be set so high; nil when it can.
   mutating func refusedClients(_ wanted: Int) -> String? {
-    let most = configuration.descriptors(wanted + reservedDescriptors) - reservedDescriptors
+    let descriptors = configuration.descriptors(wanted + reservedDescriptors(of: .max))
+    let most = descriptors - reservedDescriptors(of: descriptors)
     return most >= wanted
       ? nil
       : "The operating system is not able to handle the specified number of clients, try with "
         + "\(max(1, most))"
   }
 
-  /// Descriptors that no client gets: those of the process itself, and three a member.
-  private var reservedDescriptors: Int {
+  /// Descriptors that no client gets: those of the process itself, three a member, and those of
+  /// strangers at the peer port, in a handshake and behind it.
+  private func reservedDescriptors(of all: Int) -> Int {
     Limits.ownDescriptors + max(Limits.peerDescriptors, 3 * members.count)
+      + 2 * strangersAllowed(of: all)
+  }
+
+  private func strangersAllowed(of descriptors: Int) -> Int {
+    min(
+      Limits.unprovenLinks,
+      max(Limits.strangersAtLeast, descriptors / Limits.descriptorsPerStranger))
+  }
+
+  /// How many connections to the peer port may be open before it is known whose they are; as many
+  /// again may be in their TLS handshake.
+  var strangersAllowed: Int { strangersAllowed(of: clients.descriptors) }
+
+  /// TLS handshakes of clients that may be under way: each of them has a client's place.
+  var handshakesAllowed: Int {
+    min(Limits.handshakes, max(Limits.handshakesAtLeast, clients.count - sessions.count))
   }
 
   // MARK: Counting
@@ -87,8 +105,14 @@ extension NodeCore {
   }
 
   /// Closes a client that costs too much, without what waits for it.
-  private mutating func close(_ index: Int, _ why: String) {
-    log(.notice, "closing client id=\(sessions[index].pointee.id): \(why)")
+  mutating func close(_ index: Int, _ why: String) {
+    let text = "closing client id=\(sessions[index].pointee.id): \(why)"
+    if !sessions[index].pointee.flags.contains(.needsLogin) {
+      log(.notice, text)
+    } else if let line = attackLog.line(text, at: monotonic) {
+      // Strangers may come in any number.
+      log(.notice, line)
+    }
     kill(index)
   }
 

@@ -43,7 +43,7 @@ struct MemoryState {
   var moved = 0
   /// Records to look at because slack has grown.
   var owed = 0
-  /// Slack after the last step.
+  /// Slack up to which growth is paid for.
   var lastSlack = 0
   /// The slack that the last walk could do little about.
   var restingSlack = 0
@@ -189,9 +189,7 @@ extension NodeCore {
   private mutating func payForSlack() {
     let growth = table.slackBytes - memory.lastSlack
     if growth > 0 {
-      let records = (0..<table.databases).reduce(0) {
-        $0 + table.liveCount(database: $1) + table.tombstoneCount(database: $1)
-      }
+      let records = (0..<table.databases).reduce(0) { $0 + table.totalCount(database: $1) }
       let share = min(1, 8 * Double(growth) / Double(max(table.usedBytes, 1)))
       let more = Int(share * Double(records))
       // Small growth is summed up.
@@ -217,9 +215,9 @@ extension NodeCore {
     while left > 0, slots > 0, !isOverdue(since: begin, times: times) {
       let at = memory.compactAt
       let isOver: Bool
-      if table.liveCount(database: at.database) + table.tombstoneCount(database: at.database) > 0 {
+      if table.totalCount(database: at.database) > 0 {
         let step = table.compact(
-          database: at.database, slot: at.slot, from: at.segment, limit: left)
+          database: at.database, slot: at.slot, from: at.place, limit: left)
         left -= step.looked
         slots -= 1
         memory.moved += step.moved

@@ -13,13 +13,13 @@ import Storage
 // own slots together with this node first. Names are a promise to dashboards: do not change them.
 
 /// What only the shell knows of itself.
-package struct ShellFigures: Sendable {
+public struct ShellFigures: Sendable {
   /// How long the rounds of the event loop took, without their waiting.
-  package var rounds = LatencyHistogram()
+  public var rounds = LatencyHistogram()
   /// HTTP connections that were closed for being too slow, or for newer ones.
-  package var droppedHTTPConnections = 0
+  public var droppedHTTPConnections = 0
 
-  package init() {}
+  public init() {}
 }
 
 /// What `slotsServed` said, and for which epoch and policy.

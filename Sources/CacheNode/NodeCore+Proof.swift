@@ -165,7 +165,7 @@ extension NodeCore {
   }
 
   mutating func makePlaceForStranger() {
-    guard unprovenLinks.count >= Limits.unprovenLinks else { return }
+    guard unprovenLinks.count >= strangersAllowed else { return }
     refuse(unprovenLinks[0], "too many others wait that have not said who they are, either")
   }
 
@@ -209,15 +209,15 @@ extension NodeCore {
 }
 
 /// When something that strangers can cause was last logged.
-package struct RefusalLog {
+public struct RefusalLog {
   private var nextAt: UInt64 = 0
   private var hidden = 0
 
-  package init() {}
+  public init() {}
 
   /// The line to write, which tells how many were hidden since the one before; nil when this one is to
   /// be hidden, too.
-  package mutating func line(_ text: String, at now: UInt64) -> String? {
+  public mutating func line(_ text: String, at now: UInt64) -> String? {
     guard now >= nextAt else {
       hidden += 1
       return nil

@@ -131,9 +131,8 @@ extension NodeCore {
       session.pointee.flags.contains(.needsLogin)
       ? Limits.unauthenticatedQueryBytes : clients.queryBytes
     if _slowPath(session.pointee.input.count > most) {
-      log(.warning, "closing client id=\(session.pointee.id): client-query-buffer-limit")
       discard(&session.pointee.input)
-      kill(index)
+      close(index, "client-query-buffer-limit")
     }
     if session.pointee.input.capacity > Limits.largeBufferBytes { recount(index) }
     setReading(index)
@@ -270,9 +269,10 @@ extension NodeCore {
       guard list.pointee.count > 1 else { continue }
       let key = list.pointee[1]
       let slot = slotHasher.slot(of: key).index
+      table.prefetch(database: database, slot: slot)
       keys[place] = LocatedKey(isValid: true, slot: slot, hash: table.hash(key))
     }
-    lookahead.touched &+= table.touch(database: database, keys, count)
+    table.prefetch(database: database, keys, count)
   }
 
   private mutating func protocolError(_ index: Int, _ error: ProtocolError) {

@@ -124,7 +124,7 @@ extension NodeCore {
         continue
       }
       let step = table.find(
-        sought, database: at.database, slot: at.slot, from: at.segment,
+        sought, database: at.database, slot: at.slot, from: at.place,
         looks: Limits.walkedRecordsAtOnce - looked, into: &found)
       looked += step.looked
       taken += found.count

@@ -379,12 +379,13 @@ struct Timers {
 struct SlotWalk {
   var database = 0
   var slot = 0
-  var segment = 0
+  /// In the slot's order of hashes.
+  var place = 0
 
-  /// Goes on with the segment, or with the next slot. True when the whole walk has ended.
+  /// Goes on in the slot, or with the next slot. True when the whole walk has ended.
   @discardableResult
   mutating func advance(to next: Int?, databases: Int) -> Bool {
-    segment = next ?? 0
+    place = next ?? 0
     if next != nil { return false }
     slot += 1
     return slot == Slot.count ? nextDatabase(of: databases) : false
@@ -393,7 +394,7 @@ struct SlotWalk {
   @discardableResult
   mutating func nextDatabase(of databases: Int) -> Bool {
     slot = 0
-    segment = 0
+    place = 0
     database = (database + 1) % databases
     return database == 0
   }

@@ -8,7 +8,7 @@ import Primitives
 // nothing to act on here yet; its description says so.
 
 /// What a parameter may hold.
-package enum ParameterKind: Sendable {
+public enum ParameterKind: Sendable {
   case text
   case yesNo
   case integer(ClosedRange<Int>)
@@ -30,17 +30,17 @@ package enum ParameterKind: Sendable {
 }
 
 /// A parameter's name, default, and what it may hold.
-package struct ParameterSpec: Sendable {
-  package let name: String
-  package let kind: ParameterKind
-  package let initial: String
+public struct ParameterSpec: Sendable {
+  public let name: String
+  public let kind: ParameterKind
+  public let initial: String
   /// Whether CONFIG SET may change it.
-  package let isMutable: Bool
+  public let isMutable: Bool
 }
 
 /// All parameters of a node and their values.
-package struct ParameterStore: Sendable {
-  package static let specs: [ParameterSpec] = [
+public struct ParameterStore: Sendable {
+  public static let specs: [ParameterSpec] = [
     fixed("port", .integer(0...65_535), "6379"),
     fixed("cluster-port", .integer(0...65_535), "0"),
     fixed("bind", .text, "127.0.0.1"),
@@ -148,9 +148,9 @@ package struct ParameterStore: Sendable {
 
   private var values: [String: String] = [:]
 
-  package init() {}
+  public init() {}
 
-  package static func spec(_ name: String) -> ParameterSpec? {
+  public static func spec(_ name: String) -> ParameterSpec? {
     let name = name.lowercased()
     return specs.first { $0.name == (aliases[name] ?? name) }
   }
@@ -159,27 +159,27 @@ package struct ParameterStore: Sendable {
   private static let aliases = ["slave-read-only": "replica-read-only"]
 
   /// The value as CONFIG GET shows it; nil for an unknown name.
-  package subscript(name: String) -> String? {
+  public subscript(name: String) -> String? {
     guard let spec = ParameterStore.spec(name) else { return nil }
     if case .secret = spec.kind { return spec.initial }
     return values[spec.name] ?? spec.initial
   }
 
   /// What `cluster-secret` holds; CONFIG GET does not show it.
-  package var clusterSecret: String { values["cluster-secret"] ?? "" }
+  public var clusterSecret: String { values["cluster-secret"] ?? "" }
 
   /// The number that an integer or memory parameter holds.
-  package func number(_ name: String) -> Int { Int(self[name] ?? "0") ?? 0 }
+  public func number(_ name: String) -> Int { Int(self[name] ?? "0") ?? 0 }
 
-  package func isYes(_ name: String) -> Bool { self[name] == "yes" }
+  public func isYes(_ name: String) -> Bool { self[name] == "yes" }
 
   /// Names that were given a value, in the order of the specs.
-  package var given: [(name: String, value: String)] {
+  public var given: [(name: String, value: String)] {
     ParameterStore.specs.compactMap { spec in values[spec.name].map { (spec.name, $0) } }
   }
 
   /// Takes a value; returns what is allowed when it is not. The texts are Redis's.
-  package mutating func set(_ name: String, _ text: String) -> String? {
+  public mutating func set(_ name: String, _ text: String) -> String? {
     guard let spec = ParameterStore.spec(name) else { return "unknown parameter" }
     switch spec.kind {
     case .text:
@@ -263,7 +263,7 @@ package struct ParameterStore: Sendable {
   }
 
   /// `99.9` in millionths of the whole; nil when it is no number. Beyond four decimals it is cut.
-  package static func millionths(percent text: some StringProtocol) -> Int? {
+  public static func millionths(percent text: some StringProtocol) -> Int? {
     let parts = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
     guard let whole = Int(parts[0]), (0...1_000_000).contains(whole) else { return nil }
     guard parts.count > 1 else { return whole * 10_000 }
@@ -274,7 +274,7 @@ package struct ParameterStore: Sendable {
   }
 
   /// The reverse, in the shortest form.
-  package static func percent(_ millionths: Int) -> String {
+  public static func percent(_ millionths: Int) -> String {
     guard millionths % 10_000 > 0 else { return "\(millionths / 10_000)" }
     var decimals = "\(millionths % 10_000)"
     decimals = String(repeating: "0", count: 4 - decimals.count) + decimals
@@ -283,7 +283,7 @@ package struct ParameterStore: Sendable {
   }
 
   /// Whether nobody may read the value where commands are shown.
-  package static func isSecret(_ name: String) -> Bool {
+  public static func isSecret(_ name: String) -> Bool {
     [
       "requirepass", "masterauth", "masteruser", "cluster-secret", "tls-key-file-pass",
       "tls-client-key-file-pass",
@@ -291,7 +291,7 @@ package struct ParameterStore: Sendable {
   }
 
   /// `100mb`, `1g`, `512`: Redis's units, where `k` is 1000 and `kb` 1024.
-  package static func bytes(_ text: String) -> Int? {
+  public static func bytes(_ text: String) -> Int? {
     let text = text.lowercased()
     let digits = text.prefix { $0.isNumber }
     let factors = [

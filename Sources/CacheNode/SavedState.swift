@@ -7,13 +7,13 @@ import Primitives
 ///
 /// Written whole to the state file, as lines of hexadecimal: a person can see its parts, and a cut
 /// or changed file is noticed by the checksum and refused instead of half believed.
-package struct SavedState: Sendable {
-  package var id: UInt64
-  package var incarnation: UInt64
-  package var members: [UInt8]
-  package var settings: [UInt8]
+public struct SavedState: Sendable {
+  public var id: UInt64
+  public var incarnation: UInt64
+  public var members: [UInt8]
+  public var settings: [UInt8]
 
-  package init(id: UInt64, incarnation: UInt64, members: [UInt8], settings: [UInt8]) {
+  public init(id: UInt64, incarnation: UInt64, members: [UInt8], settings: [UInt8]) {
     self.id = id
     self.incarnation = incarnation
     self.members = members
@@ -22,7 +22,7 @@ package struct SavedState: Sendable {
 
   private static let title = "coterie-state 1"
 
-  package var text: String {
+  public var text: String {
     let body = """
       \(SavedState.title)
       id \(id)
@@ -35,7 +35,7 @@ package struct SavedState: Sendable {
   }
 
   /// Reads what `text` wrote; nil when it is damaged.
-  package init?(text: String) {
+  public init?(text: String) {
     let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
     guard lines.count >= 6, lines[0] == SavedState.title else { return nil }
     func field(_ index: Int, _ name: String) -> String? {

@@ -4,7 +4,7 @@ import RESP
 extension CommandTable {
   /// COMMAND DOCS: a map from name to description; unknown names are left out, and no names mean
   /// all commands. Redis's release history of each command is not part of it.
-  package func appendDocs(names: [String], to output: inout ByteBuffer, resp: UInt8) {
+  public func appendDocs(names: [String], to output: inout ByteBuffer, resp: UInt8) {
     let chosen = names.isEmpty ? commands : names.compactMap { command(named: $0) }
     chosen.appendDocs(to: &output, resp: resp)
   }

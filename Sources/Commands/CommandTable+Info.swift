@@ -3,18 +3,18 @@ import RESP
 
 extension CommandTable {
   /// COMMAND.
-  package func appendAll(to output: inout ByteBuffer, resp: UInt8) {
+  public func appendAll(to output: inout ByteBuffer, resp: UInt8) {
     output.appendArrayHeader(commands.count)
     for command in commands { command.appendInfo(to: &output, resp: resp) }
   }
 
   /// COMMAND COUNT.
-  package func appendCount(to output: inout ByteBuffer) {
+  public func appendCount(to output: inout ByteBuffer) {
     output.appendInteger(commands.count)
   }
 
   /// COMMAND INFO: an entry a name, null when it is unknown; all commands when no name is given.
-  package func appendInfo(names: [String], to output: inout ByteBuffer, resp: UInt8) {
+  public func appendInfo(names: [String], to output: inout ByteBuffer, resp: UInt8) {
     guard !names.isEmpty else { return appendAll(to: &output, resp: resp) }
     output.appendArrayHeader(names.count)
     for name in names {

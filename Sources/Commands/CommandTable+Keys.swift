@@ -4,7 +4,7 @@ import RESP
 extension CommandTable {
   /// COMMAND GETKEYS, and with flags COMMAND GETKEYSANDFLAGS: the keys in `arguments`, which are
   /// all words of some other call.
-  package func appendKeys(
+  public func appendKeys(
     of arguments: [[UInt8]], withFlags: Bool, to output: inout ByteBuffer, resp: UInt8
   ) {
     guard let command = command(calledBy: arguments) else {

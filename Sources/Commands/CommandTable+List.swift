@@ -2,7 +2,7 @@ import Primitives
 import RESP
 
 /// What COMMAND LIST FILTERBY asks for.
-package enum ListFilter: Sendable {
+public enum ListFilter: Sendable {
   /// The commands of a module; there are none.
   case module
 
@@ -13,7 +13,7 @@ package enum ListFilter: Sendable {
   case pattern([UInt8])
 
   /// The two words after FILTERBY; nil when the first is not a kind of filter: a syntax error.
-  package init?(kind: [UInt8], value: [UInt8]) {
+  public init?(kind: [UInt8], value: [UInt8]) {
     switch lowercasedASCII(kind) {
     case "module": self = .module
     case "aclcat": self = .category(lowercasedASCII(value))
@@ -40,7 +40,7 @@ package enum ListFilter: Sendable {
 extension CommandTable {
   /// COMMAND LIST: names, each container's followed by those of its subcommands, which a filter
   /// may pick without it.
-  package func appendList(filter: ListFilter?, to output: inout ByteBuffer, resp: UInt8) {
+  public func appendList(filter: ListFilter?, to output: inout ByteBuffer, resp: UInt8) {
     let chosen = commands.flatMap { [$0] + $0.subcommands }.filter { filter?.admits($0) ?? true }
     output.appendArrayHeader(chosen.count)
     for command in chosen { output.appendBulk(command.name) }

@@ -7,14 +7,14 @@ import Primitives
 /// - `CommandTable+Docs.swift`: COMMAND DOCS
 /// - `CommandTable+List.swift`: COMMAND LIST
 /// - `CommandTable+Keys.swift`: COMMAND GETKEYS and GETKEYSANDFLAGS
-package struct CommandTable: Sendable {
+public struct CommandTable: Sendable {
   /// The commands, without subcommands, in the order of the text; an index here never changes.
-  package let commands: [CommandSpec]
+  public let commands: [CommandSpec]
 
   private let indices: [String: Int]
 
   /// Parses the text. A mistake in it stops the program, and says in which line it is.
-  package init() {
+  public init() {
     var parser = CommandTextParser()
     for text in CommandText.all { parser.parse(text) }
     commands = parser.commands
@@ -22,10 +22,10 @@ package struct CommandTable: Sendable {
   }
 
   /// The index in `commands` of a top-level command whose name is given in lower case.
-  package func index(ofLowercased name: String) -> Int? { indices[name] }
+  public func index(ofLowercased name: String) -> Int? { indices[name] }
 
   /// The command of this name, in any case; "client|list" names a subcommand.
-  package func command(named name: String) -> CommandSpec? {
+  public func command(named name: String) -> CommandSpec? {
     let parts = name.utf8.split(
       separator: UInt8(ascii: "|"), maxSplits: 1, omittingEmptySubsequences: false)
     guard let index = indices[lowercasedASCII(Substring(parts[0]))] else { return nil }

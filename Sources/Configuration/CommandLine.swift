@@ -1,16 +1,16 @@
 /// What the words behind `coterie-server` ask for.
-package struct CommandLineRequest: Equatable, Sendable {
-  package var file: String?
-  package var directives: [Directive] = []
+public struct CommandLineRequest: Equatable, Sendable {
+  public var file: String?
+  public var directives: [Directive] = []
   /// `--local-cluster n`: so many nodes as child processes; 0 for one node in this process.
-  package var localCluster = 0
-  package var showsHelp = false
-  package var showsVersion = false
+  public var localCluster = 0
+  public var showsHelp = false
+  public var showsVersion = false
   /// Set for the children of a local cluster: end with the parent.
-  package var endsWithParent = false
+  public var endsWithParent = false
 
   /// Reads `[conf-file] [--name value …]`.
-  package init(_ words: [String]) throws(ConfigurationError) {
+  public init(_ words: [String]) throws(ConfigurationError) {
     var at = 0
     if let first = words.first, !first.hasPrefix("-") {
       file = first
@@ -55,7 +55,7 @@ package struct CommandLineRequest: Equatable, Sendable {
     }
   }
 
-  package static let usage = """
+  public static let usage = """
     usage: coterie-server [conf-file] [--name value ...]
            coterie-server --local-cluster 3 [--port 7001] [--name value ...]
 

@@ -10,15 +10,15 @@ import Primitives
 // allowed stops the start with its place, the word, and what would be allowed.
 
 /// One directive and where it was found.
-package struct Directive: Equatable, Sendable {
-  package var name: String
-  package var value: String
+public struct Directive: Equatable, Sendable {
+  public var name: String
+  public var value: String
   /// The words of the value one by one, for a directive whose value is a list.
-  package var words: [String]
+  public var words: [String]
   /// "line 12 of coterie.conf", "the command line".
-  package var place: String
+  public var place: String
 
-  package init(name: String, words: [String], place: String) {
+  public init(name: String, words: [String], place: String) {
     self.name = name
     self.words = words
     value = words.joined(separator: " ")
@@ -27,16 +27,16 @@ package struct Directive: Equatable, Sendable {
 }
 
 /// Why a configuration is not taken.
-package struct ConfigurationError: Error, Equatable, CustomStringConvertible, Sendable {
-  package let description: String
+public struct ConfigurationError: Error, Equatable, CustomStringConvertible, Sendable {
+  public let description: String
 
-  package init(_ description: String) { self.description = description }
+  public init(_ description: String) { self.description = description }
 }
 
 /// Reads and rewrites conf files.
-package enum ConfigurationFile {
+public enum ConfigurationFile {
   /// The directives of a file's text.
-  package static func parse(
+  public static func parse(
     _ text: String, name: String
   ) throws(ConfigurationError) -> [Directive] {
     var directives: [Directive] = []
@@ -65,7 +65,7 @@ package enum ConfigurationFile {
   /// `text` with these values: a directive that has a line keeps its place, comments stay, the rest
   /// is added at the end. A value that is its default is only written where there is a line for it.
   /// The lines of users are replaced by those of `users`.
-  package static func rewrite(
+  public static func rewrite(
     _ text: String, with values: [(name: String, value: String)], users: [String] = [],
     isDefault: (String, String) -> Bool
   ) -> String {
@@ -105,7 +105,7 @@ package enum ConfigurationFile {
   }
 
   /// Whether a node has the value without being told.
-  package static func isDefault(_ name: String, _ value: String) -> Bool {
+  public static func isDefault(_ name: String, _ value: String) -> Bool {
     if let spec = ParameterStore.spec(name) { return spec.initial == value }
     // A keyspace other than `default` exists by its first setting.
     guard let split = KeyspaceSettings.split(name), split.keyspace == "default",

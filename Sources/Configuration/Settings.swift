@@ -5,18 +5,18 @@ import Objects
 import Primitives
 
 /// Everything that the conf file and the command line say.
-package struct Settings: Sendable {
-  package var parameters = ParameterStore()
+public struct Settings: Sendable {
+  public var parameters = ParameterStore()
   /// Keyspace settings as first values, which any CONFIG SET of the cluster outranks.
-  package var keyspaceRegisters: [SettingRegister] = []
-  package var seeds: [Endpoint] = []
-  package var bindAddresses: [String] = ["127.0.0.1"]
+  public var keyspaceRegisters: [SettingRegister] = []
+  public var seeds: [Endpoint] = []
+  public var bindAddresses: [String] = ["127.0.0.1"]
   /// For other nodes: those of `bind` unless `cluster-bind` says otherwise.
-  package var clusterAddresses: [String] = ["127.0.0.1"]
+  public var clusterAddresses: [String] = ["127.0.0.1"]
   /// The users, without those of the ACL file.
-  package var access = AccessControl()
+  public var access = AccessControl()
 
-  package init(_ directives: [Directive]) throws(ConfigurationError) {
+  public init(_ directives: [Directive]) throws(ConfigurationError) {
     var keyspaces: [String: Keyspace] = [:]
     for directive in directives where directive.name.lowercased() != "user" {
       let name = directive.name.lowercased()
@@ -83,7 +83,7 @@ package struct Settings: Sendable {
 
   /// Why the node may not start with these users: strangers would get in. Nil when they would not.
   /// Whoever knows that no stranger reaches the address says `protected-mode no`.
-  package func exposure(of access: AccessControl) -> String? {
+  public func exposure(of access: AccessControl) -> String? {
     guard parameters.isYes("protected-mode") else { return nil }
     let hasSecret =
       !parameters.clusterSecret.isEmpty || !(parameters["cluster-secret-file"] ?? "").isEmpty
@@ -153,7 +153,7 @@ package struct Settings: Sendable {
   }
 
   /// The port that names this node: `port`, and `tls-port` where that is off.
-  package var mainPort: Int {
+  public var mainPort: Int {
     let port = parameters.number("port")
     return port != 0 ? port : parameters.number("tls-port")
   }
@@ -165,7 +165,7 @@ package struct Settings: Sendable {
   }
 
   /// The client port + 10000 unless `cluster-port` says otherwise.
-  package var peerPort: UInt16 {
+  public var peerPort: UInt16 {
     let given = parameters.number("cluster-port")
     return UInt16(given != 0 ? given : basePort + 10_000)
   }

@@ -11,29 +11,29 @@ import Primitives
 // operation and acts on the verdict; late answers still go in, for read repair.
 
 /// A set of owners of one slot, by rank.
-package struct OwnerSet: Equatable, Sendable {
-  package var bits: UInt16
+public struct OwnerSet: Equatable, Sendable {
+  public var bits: UInt16
 
-  @inlinable @inline(__always) package init(bits: UInt16 = 0) { self.bits = bits }
+  @inline(__always) public init(bits: UInt16 = 0) { self.bits = bits }
   /// The first `count` ranks.
-  @inlinable @inline(__always) package init(first count: Int) {
+  @inline(__always) public init(first count: Int) {
     bits = UInt16(truncatingIfNeeded: 1 << count &- 1)
   }
-  @inlinable @inline(__always) package var count: Int { bits.nonzeroBitCount }
-  @inlinable @inline(__always) package var isEmpty: Bool { bits == 0 }
-  @inlinable @inline(__always) package func contains(_ rank: Int) -> Bool {
+  @inline(__always) public var count: Int { bits.nonzeroBitCount }
+  @inline(__always) public var isEmpty: Bool { bits == 0 }
+  @inline(__always) public func contains(_ rank: Int) -> Bool {
     bits >> UInt16(truncatingIfNeeded: rank) & 1 == 1
   }
-  @inlinable @inline(__always) package mutating func insert(_ rank: Int) {
+  @inline(__always) public mutating func insert(_ rank: Int) {
     bits |= 1 << UInt16(truncatingIfNeeded: rank)
   }
-  @inlinable @inline(__always) package mutating func remove(_ rank: Int) {
+  @inline(__always) public mutating func remove(_ rank: Int) {
     bits &= ~(1 << UInt16(truncatingIfNeeded: rank))
   }
 }
 
 /// Where an operation stands.
-package enum QuorumVerdict: Equatable, Sendable {
+public enum QuorumVerdict: Equatable, Sendable {
   case waiting
   case satisfied
   /// Too few owners are left that could still answer.
@@ -41,20 +41,20 @@ package enum QuorumVerdict: Equatable, Sendable {
 }
 
 /// Counts the owners' answers to one read or one write.
-package struct Quorum: Equatable, Sendable {
+public struct Quorum: Equatable, Sendable {
   /// W or R.
-  package let needed: Int
+  public let needed: Int
   /// Of the other ring's owners, while the ring changes; 0 otherwise.
-  package let otherNeeded: Int
+  public let otherNeeded: Int
   /// Whose answers count toward `needed`, and toward `otherNeeded`.
-  @usableFromInline let voters: OwnerSet
-  @usableFromInline let others: OwnerSet
+  let voters: OwnerSet
+  let others: OwnerSet
   /// Owners that have been asked and have not answered.
-  package private(set) var outstanding = OwnerSet()
+  public private(set) var outstanding = OwnerSet()
   /// Owners whose answer counts.
-  package private(set) var answered = OwnerSet()
+  public private(set) var answered = OwnerSet()
 
-  @inlinable @inline(__always) package init(needed: Int) {
+  @inline(__always) public init(needed: Int) {
     self.needed = needed
     otherNeeded = 0
     voters = OwnerSet(bits: .max)
@@ -62,30 +62,30 @@ package struct Quorum: Equatable, Sendable {
   }
 
   /// Of a write while the ring changes.
-  package init(needed: Int, of voters: OwnerSet, and otherNeeded: Int, of others: OwnerSet) {
+  public init(needed: Int, of voters: OwnerSet, and otherNeeded: Int, of others: OwnerSet) {
     self.needed = needed
     self.otherNeeded = otherNeeded
     self.voters = voters
     self.others = others
   }
 
-  @inlinable @inline(__always) package mutating func ask(_ rank: Int) { outstanding.insert(rank) }
+  @inline(__always) public mutating func ask(_ rank: Int) { outstanding.insert(rank) }
 
   /// Takes an answer that counts; the second one of an owner changes nothing.
-  @inlinable @inline(__always)
-  package mutating func answer(_ rank: Int) -> QuorumVerdict {
+  @inline(__always)
+  public mutating func answer(_ rank: Int) -> QuorumVerdict {
     outstanding.remove(rank)
     answered.insert(rank)
     return verdict
   }
 
   /// Owner `rank` will not answer, or its answer does not count.
-  package mutating func giveUp(_ rank: Int) -> QuorumVerdict {
+  public mutating func giveUp(_ rank: Int) -> QuorumVerdict {
     outstanding.remove(rank)
     return verdict
   }
 
-  @inlinable @inline(__always) package var verdict: QuorumVerdict {
+  @inline(__always) public var verdict: QuorumVerdict {
     let yes = answered.bits & voters.bits
     let open = outstanding.bits & voters.bits
     if yes.nonzeroBitCount >= needed {
@@ -94,7 +94,6 @@ package struct Quorum: Equatable, Sendable {
     return (yes | open).nonzeroBitCount >= needed ? .waiting : .impossible
   }
 
-  @usableFromInline
   var otherVerdict: QuorumVerdict {
     let yes = answered.bits & others.bits
     if yes.nonzeroBitCount >= otherNeeded { return .satisfied }

@@ -2,15 +2,15 @@ import Objects
 import Primitives
 
 /// How many of n copies: a number, or a word that follows n.
-package enum QuorumSize: Equatable, Sendable, CustomStringConvertible {
+public enum QuorumSize: Equatable, Sendable, CustomStringConvertible {
   case count(Int)
   case one
   case quorum
   case all
 
   /// The number for `copies` copies; a number stays what it is, even above `copies`.
-  @inlinable @inline(__always)
-  package func resolved(copies: Int) -> Int {
+  @inline(__always)
+  public func resolved(copies: Int) -> Int {
     switch self {
     case .count(let count): count
     case .one: 1
@@ -19,7 +19,7 @@ package enum QuorumSize: Equatable, Sendable, CustomStringConvertible {
     }
   }
 
-  package init?(_ text: String) {
+  public init?(_ text: String) {
     switch text.lowercased() {
     case "one": self = .one
     case "quorum": self = .quorum
@@ -30,7 +30,7 @@ package enum QuorumSize: Equatable, Sendable, CustomStringConvertible {
     }
   }
 
-  package var description: String {
+  public var description: String {
     switch self {
     case .count(let count): "\(count)"
     case .one: "one"
@@ -41,13 +41,13 @@ package enum QuorumSize: Equatable, Sendable, CustomStringConvertible {
 }
 
 /// What happens when two writes race.
-package enum ConflictRule: String, Sendable, CaseIterable {
+public enum ConflictRule: String, Sendable, CaseIterable {
   case lww
   case siblings
 }
 
 /// What a write without a context does under siblings.
-package enum BlindWrite: String, Sendable, CaseIterable {
+public enum BlindWrite: String, Sendable, CaseIterable {
   /// Replaces what the coordinator holds.
   case overwrite
   /// Becomes one more sibling.
@@ -56,22 +56,22 @@ package enum BlindWrite: String, Sendable, CaseIterable {
 }
 
 /// The policy for the keys under one prefix.
-package struct Keyspace: Equatable, Sendable {
-  package var copies = 3
-  package var write = QuorumSize.quorum
-  package var read = QuorumSize.quorum
-  package var conflict = ConflictRule.lww
-  package var blindWrite = BlindWrite.overwrite
-  package var isSloppy = true
+public struct Keyspace: Equatable, Sendable {
+  public var copies = 3
+  public var write = QuorumSize.quorum
+  public var read = QuorumSize.quorum
+  public var conflict = ConflictRule.lww
+  public var blindWrite = BlindWrite.overwrite
+  public var isSloppy = true
   /// Seconds given to a key that is written without a TTL; 0: none.
-  package var ttl: UInt64 = 0
+  public var ttl: UInt64 = 0
 
-  package init() {}
+  public init() {}
 
-  package static let parameters = ["n", "w", "r", "conflict", "blind-write", "sloppy", "ttl"]
+  public static let parameters = ["n", "w", "r", "conflict", "blind-write", "sloppy", "ttl"]
 
   /// The setting as CONFIG GET shows it.
-  package func value(of parameter: String) -> String? {
+  public func value(of parameter: String) -> String? {
     switch parameter {
     case "n": "\(copies)"
     case "w": write.description
@@ -85,7 +85,7 @@ package struct Keyspace: Equatable, Sendable {
   }
 
   /// Takes a setting; returns what is allowed when `text` is not.
-  package mutating func set(_ parameter: String, _ text: String) -> String? {
+  public mutating func set(_ parameter: String, _ text: String) -> String? {
     switch parameter {
     case "n":
       guard let count = Int(text), (1...Limits.copies).contains(count) else {
@@ -126,7 +126,7 @@ package struct Keyspace: Equatable, Sendable {
   private static let longestTTL: UInt64 = 100 * 366 * 86_400
 
   /// What is wrong with the settings together; nil when nothing is.
-  package var contradiction: (parameter: String, text: String)? {
+  public var contradiction: (parameter: String, text: String)? {
     for (name, size) in [("w", write), ("r", read)] {
       if case .count(let count) = size, count > copies {
         return (name, "\(name) (\(count)) > n (\(copies))")

@@ -4,14 +4,14 @@ import Primitives
 ///
 /// With no keyspace but `default` that costs one comparison; else one hash a colon of the key, from
 /// the last colon to the first.
-package struct KeyspaceMap: Sendable {
+public struct KeyspaceMap: Sendable {
   /// `default` first, then by name.
-  package let names: [String]
-  package let keyspaces: [Keyspace]
+  public let names: [String]
+  public let keyspaces: [Keyspace]
   private let indices: [UInt64: Int]
   private let nameBytes: [[UInt8]]
 
-  package init(_ keyspaces: [String: Keyspace]) {
+  public init(_ keyspaces: [String: Keyspace]) {
     names = ["default"] + keyspaces.keys.filter { $0 != "default" }.sorted()
     self.keyspaces = names.map { keyspaces[$0] ?? Keyspace() }
     nameBytes = names.map { Array($0.utf8) }
@@ -23,8 +23,8 @@ package struct KeyspaceMap: Sendable {
   }
 
   /// The index of the keyspace that governs `key`.
-  @inlinable @inline(__always)
-  package func index(for key: UnsafeRawBufferPointer) -> Int {
+  @inline(__always)
+  public func index(for key: UnsafeRawBufferPointer) -> Int {
     if _fastPath(indices.isEmpty) { return 0 }
     return search(key)
   }

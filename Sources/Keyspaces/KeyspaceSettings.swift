@@ -11,12 +11,12 @@ import Primitives
 // spread by gossip and kept in the node's state file.
 
 /// One setting and the version that it was made with.
-package struct SettingRegister: Equatable, Sendable {
-  package var name: String
-  package var value: String
-  package var version: Version
+public struct SettingRegister: Equatable, Sendable {
+  public var name: String
+  public var value: String
+  public var version: Version
 
-  package init(name: String, value: String, version: Version) {
+  public init(name: String, value: String, version: Version) {
     self.name = name
     self.value = value
     self.version = version
@@ -24,16 +24,16 @@ package struct SettingRegister: Equatable, Sendable {
 }
 
 /// All keyspace settings and flush barriers of the cluster.
-package struct KeyspaceSettings: Sendable {
+public struct KeyspaceSettings: Sendable {
   /// Sorted by name.
-  package private(set) var registers: [SettingRegister] = []
+  public private(set) var registers: [SettingRegister] = []
   /// Database → everything at or below is flushed.
-  package private(set) var barriers: [Stamp]
+  public private(set) var barriers: [Stamp]
 
-  package init(databases: Int) { barriers = Array(repeating: .zero, count: databases) }
+  public init(databases: Int) { barriers = Array(repeating: .zero, count: databases) }
 
   /// Takes a register; true when it changed something.
-  package mutating func merge(_ register: SettingRegister) -> Bool {
+  public mutating func merge(_ register: SettingRegister) -> Bool {
     let place = registers.firstIndex { $0.name >= register.name } ?? registers.count
     if place < registers.count, registers[place].name == register.name {
       guard register.version > registers[place].version else { return false }
@@ -46,19 +46,19 @@ package struct KeyspaceSettings: Sendable {
   }
 
   /// Takes a flush; true when it is later than what was known.
-  package mutating func merge(barrier: Stamp, database: Int) -> Bool {
+  public mutating func merge(barrier: Stamp, database: Int) -> Bool {
     guard barriers.indices.contains(database), barrier > barriers[database] else { return false }
     barriers[database] = barrier
     return true
   }
 
   /// The highest version in it.
-  package var highest: Stamp {
+  public var highest: Stamp {
     max(registers.map(\.version.stamp).max() ?? .zero, barriers.max() ?? .zero)
   }
 
   /// The settings in force, by keyspace; "default" is always there.
-  package func keyspaces() -> [String: Keyspace] {
+  public func keyspaces() -> [String: Keyspace] {
     var floors: [String: Version] = [:]
     for register in registers {
       if let name = KeyspaceSettings.split(register.name), name.parameter == nil {
@@ -77,7 +77,7 @@ package struct KeyspaceSettings: Sendable {
   }
 
   /// `keyspace.app:cart.blind-write` → ("app:cart", "blind-write"); `keyspace.cart` → ("cart", nil).
-  package static func split(_ name: String) -> (keyspace: String, parameter: String?)? {
+  public static func split(_ name: String) -> (keyspace: String, parameter: String?)? {
     guard name.hasPrefix("keyspace."), name.utf8.count <= 300 else { return nil }
     let rest = name.dropFirst("keyspace.".count)
     if let dot = rest.lastIndex(of: "."),
@@ -96,13 +96,13 @@ package struct KeyspaceSettings: Sendable {
   }
 
   /// Equal settings, equal digests.
-  package var digest: UInt64 {
+  public var digest: UInt64 {
     var buffer = ByteBuffer()
     encode(to: &buffer)
     return hashKey(buffer.readable, seed: 0x5e77)
   }
 
-  package func encode(to buffer: inout ByteBuffer) {
+  public func encode(to buffer: inout ByteBuffer) {
     buffer.append(littleEndian: UInt32(barriers.count))
     for barrier in barriers { buffer.append(littleEndian: barrier.rawValue) }
     buffer.append(littleEndian: UInt32(registers.count))
@@ -115,7 +115,7 @@ package struct KeyspaceSettings: Sendable {
   }
 
   /// Reads what `encode` wrote; nil when it is malformed.
-  package static func decode(
+  public static func decode(
     _ bytes: UnsafeRawBufferPointer
   ) -> (registers: [SettingRegister], barriers: [Stamp])? {
     var reader = FieldReader(bytes)

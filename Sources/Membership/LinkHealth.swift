@@ -8,29 +8,29 @@
 /// A link that closes by itself (the peer's process died) is dead at once; this machine is for a
 /// peer that is stopped or cut off while it is needed. Whether a peer is alive for the cluster is
 /// another question: see Swim.swift.
-package struct LinkHealth: Sendable {
+public struct LinkHealth: Sendable {
   /// The first thing sent since anything was heard; 0 when there is none.
   private var waitingSince: UInt64 = 0
   private var lastPing: UInt64 = 0
 
   /// What the link's owner should do.
-  package enum Verdict: Sendable, Equatable {
+  public enum Verdict: Sendable, Equatable {
     case fine
     case ping
     case dead
   }
 
-  package init() {}
+  public init() {}
 
-  package mutating func heard() { waitingSince = 0 }
+  public mutating func heard() { waitingSince = 0 }
 
   /// Something that is or will be answered was sent.
-  package mutating func sent(at now: UInt64) {
+  public mutating func sent(at now: UInt64) {
     if waitingSince == 0 { waitingSince = now }
   }
 
   /// Times are monotonic microseconds.
-  package mutating func verdict(
+  public mutating func verdict(
     at now: UInt64, pingInterval: UInt64, deadAfter: UInt64
   ) -> Verdict {
     guard waitingSince != 0 else { return .fine }

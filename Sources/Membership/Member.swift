@@ -22,7 +22,7 @@ import Primitives
 // The rings are a pure function of the table: see RingPlan.swift.
 
 /// What part a member takes.
-package enum MemberStatus: UInt8, Sendable {
+public enum MemberStatus: UInt8, Sendable {
   /// Owns slots.
   case joined = 1
   /// Out of the cluster; the record stays so that gossip does not bring the node back.
@@ -35,11 +35,11 @@ package enum MemberStatus: UInt8, Sendable {
   case removing = 5
 
   /// Whether the node is a member at all.
-  package var isMember: Bool { self != .forgotten }
+  public var isMember: Bool { self != .forgotten }
 }
 
 /// What the failure detectors say of a member. Later cases win at equal rank.
-package enum MemberHealth: UInt8, Sendable {
+public enum MemberHealth: UInt8, Sendable {
   case alive = 0
   /// It did not answer somebody, and has not answered that yet.
   case suspect = 1
@@ -48,37 +48,37 @@ package enum MemberHealth: UInt8, Sendable {
 }
 
 /// What every node knows of a member.
-package struct Member: Equatable, Sendable {
-  package var id: UInt64
-  package var actor: Actor
+public struct Member: Equatable, Sendable {
+  public var id: UInt64
+  public var actor: Actor
   /// Unix milliseconds of the process start, or one more than the last.
-  package var incarnation: UInt64
+  public var incarnation: UInt64
   /// How often it was taken out and in again.
-  package var era: UInt32 = 0
+  public var era: UInt32 = 0
   /// Changes within an incarnation.
-  package var revision: UInt32 = 0
-  package var status = MemberStatus.joined
-  package var health = MemberHealth.alive
+  public var revision: UInt32 = 0
+  public var status = MemberStatus.joined
+  public var health = MemberHealth.alive
   /// Holds all data that it owns; false after a start with empty memory until it is refilled.
-  package var isFilled: Bool
-  package var host: String
-  package var port: UInt16
-  package var peerPort: UInt16
+  public var isFilled: Bool
+  public var host: String
+  public var port: UInt16
+  public var peerPort: UInt16
   /// Where clients find it that speak TLS; 0 for nowhere.
-  package var tlsPort: UInt16 = 0
-  package var name: String
-  package var zone: String
-  package var weight: UInt16
+  public var tlsPort: UInt16 = 0
+  public var name: String
+  public var zone: String
+  public var weight: UInt16
   /// The weight that it will have when the ring change under way is done.
-  package var nextWeight: UInt16
+  public var nextWeight: UInt16
   /// The planned ring to whose owners this node sends its writes, too: `RingPlan.target`.
-  package var aware: UInt64 = 0
+  public var aware: UInt64 = 0
   /// The planned ring whose slots this node holds as far as they are its own.
-  package var prepared: UInt64 = 0
+  public var prepared: UInt64 = 0
   /// The planned ring that this node reads from already.
-  package var committed: UInt64 = 0
+  public var committed: UInt64 = 0
 
-  package init(
+  public init(
     id: UInt64, actor: Actor, incarnation: UInt64, host: String, port: UInt16, peerPort: UInt16,
     name: String, zone: String, weight: UInt16, isFilled: Bool
   ) {
@@ -97,7 +97,7 @@ package struct Member: Equatable, Sendable {
 
   /// Whether this record replaces `other`, of the same node. Equal ranks are decided by content, so
   /// that two different records of one rank, which only a broken node makes, still end as one.
-  package func replaces(_ other: Member) -> Bool {
+  public func replaces(_ other: Member) -> Bool {
     if era != other.era { return era > other.era }
     if incarnation != other.incarnation { return incarnation > other.incarnation }
     if revision != other.revision { return revision > other.revision }
@@ -106,26 +106,26 @@ package struct Member: Equatable, Sendable {
   }
 
   /// A hash of all fields.
-  package var digest: UInt64 {
+  public var digest: UInt64 {
     var buffer = ByteBuffer()
     encode(to: &buffer)
     return hashKey(buffer.readable, seed: 0x3e3b)
   }
 
   /// The port that a client is told: of its own kind, if there is one.
-  package func shownPort(isEncrypted: Bool) -> UInt16 {
+  public func shownPort(isEncrypted: Bool) -> UInt16 {
     isEncrypted ? (tlsPort != 0 ? tlsPort : port) : (port != 0 ? port : tlsPort)
   }
 
   /// The id as clients see it: 40 hexadecimal digits, as Redis's node ids.
-  package var hexID: String { Member.hexID(id) }
+  public var hexID: String { Member.hexID(id) }
 
-  package static func hexID(_ id: UInt64) -> String {
+  public static func hexID(_ id: UInt64) -> String {
     hex(id) + hex(mix(id)) + hex(mix(mix(id))).prefix(8)
   }
 
   /// The id that `text` prints; nil when it is none.
-  package static func id(hex text: String) -> UInt64? {
+  public static func id(hex text: String) -> UInt64? {
     guard text.utf8.count == 40, let id = UInt64(text.prefix(16), radix: 16), hexID(id) == text
     else { return nil }
     return id
@@ -138,7 +138,7 @@ package struct Member: Equatable, Sendable {
 }
 
 extension Member {
-  package func encode(to buffer: inout ByteBuffer) {
+  public func encode(to buffer: inout ByteBuffer) {
     buffer.append(littleEndian: id)
     buffer.append(littleEndian: actor.rawValue)
     buffer.append(littleEndian: incarnation)
@@ -160,7 +160,7 @@ extension Member {
     buffer.append(littleEndian: tlsPort)
   }
 
-  package init?(from reader: inout FieldReader) {
+  public init?(from reader: inout FieldReader) {
     guard let id = reader.integer(UInt64.self), let actor = reader.integer(UInt64.self),
       let incarnation = reader.integer(UInt64.self), let era = reader.integer(UInt32.self),
       let revision = reader.integer(UInt32.self),
@@ -191,10 +191,10 @@ extension Member {
     self.tlsPort = tlsPort
   }
 
-  package static let largestWeight: UInt16 = 100
+  public static let largestWeight: UInt16 = 100
 
   /// Words that stand in replies of one line a node hold no space and no control characters.
-  package static func isPlain(_ text: String) -> Bool {
+  public static func isPlain(_ text: String) -> Bool {
     text.utf8.count <= 255 && text.utf8.allSatisfy { $0 > 32 && $0 != 127 && $0 != 44 }
   }
 }

@@ -2,14 +2,14 @@ import PeerProtocol
 import Primitives
 
 /// All members that a node knows, itself included, sorted by id.
-package struct MemberTable: Sendable {
-  package private(set) var all: [Member]
+public struct MemberTable: Sendable {
+  public private(set) var all: [Member]
   /// Those of `all` that are members, in its order.
-  package private(set) var members: [Member]
-  package private(set) var ownID: UInt64
+  public private(set) var members: [Member]
+  public private(set) var ownID: UInt64
   /// A hash of the whole table: equal tables, equal digests. Health is left out: it is told by the
   /// failure detectors' gossip, and who is suspect differs from node to node all the time.
-  package private(set) var digest: UInt64 = 0
+  public private(set) var digest: UInt64 = 0
 
   /// The highest incarnation that is believed: a day ahead of the clock. A forged higher one is
   /// refused, so that it can be neither spread nor beaten only by overflow.
@@ -17,7 +17,7 @@ package struct MemberTable: Sendable {
   /// The highest revision and era that are believed; a node can still count on from them.
   private static let largestCount: UInt32 = .max / 2
 
-  package init(own: Member) {
+  public init(own: Member) {
     ownID = own.id
     all = [own]
     members = [own]
@@ -26,22 +26,22 @@ package struct MemberTable: Sendable {
 
   /// What another of its members knows who knows the same: one table for a simulated cluster, shared
   /// until something changes.
-  package init(of id: UInt64, knowing table: MemberTable) {
+  public init(of id: UInt64, knowing table: MemberTable) {
     self = table
     invariant(place(id).found, "a table of a member that is not in it")
     ownID = id
   }
 
-  package var own: Member { all[place(ownID).index] }
-  package var count: Int { members.count }
+  public var own: Member { all[place(ownID).index] }
+  public var count: Int { members.count }
 
-  package subscript(id: UInt64) -> Member? {
+  public subscript(id: UInt64) -> Member? {
     let place = place(id)
     return place.found ? all[place.index] : nil
   }
 
   /// What taking a record did.
-  package enum Outcome: Sendable, Equatable {
+  public enum Outcome: Sendable, Equatable {
     case known
     case changed
     /// The record says something of this very node that is not so; it answers with its own.
@@ -51,7 +51,7 @@ package struct MemberTable: Sendable {
     case refused
   }
 
-  package mutating func merge(_ record: Member, now: UInt64) -> Outcome {
+  public mutating func merge(_ record: Member, now: UInt64) -> Outcome {
     guard record.incarnation <= now &+ MemberTable.incarnationSlack,
       record.revision <= MemberTable.largestCount, record.era <= MemberTable.largestCount
     else { return .refused }
@@ -98,7 +98,7 @@ package struct MemberTable: Sendable {
   }
 
   /// Changes this node's own record; all others will hear of it.
-  package mutating func updateOwn(_ body: (inout Member) -> Void) {
+  public mutating func updateOwn(_ body: (inout Member) -> Void) {
     change {
       body(&$0)
       $0.revision += 1
@@ -115,7 +115,7 @@ package struct MemberTable: Sendable {
 
   /// Says of another member that it does not answer, at the rank of its present record. False when
   /// that changes nothing.
-  package mutating func setHealth(_ id: UInt64, _ health: MemberHealth) -> Bool {
+  public mutating func setHealth(_ id: UInt64, _ health: MemberHealth) -> Bool {
     let place = place(id)
     guard place.found, id != ownID, all[place.index].health.rawValue < health.rawValue else {
       return false
@@ -127,7 +127,7 @@ package struct MemberTable: Sendable {
   }
 
   /// Begins to take a dead member out, or ends it. False when it is no member.
-  package mutating func remove(_ id: UInt64, to status: MemberStatus) -> Bool {
+  public mutating func remove(_ id: UInt64, to status: MemberStatus) -> Bool {
     let place = place(id)
     guard place.found, id != ownID, all[place.index].status.isMember,
       all[place.index].status != status
@@ -141,7 +141,7 @@ package struct MemberTable: Sendable {
 
   /// A node that was taken out starts over, with nothing of what it knew of the others: they may
   /// have gone, too.
-  package mutating func startOver(now: UInt64) {
+  public mutating func startOver(now: UInt64) {
     var record = own
     record.era += 1
     record.incarnation = max(record.incarnation + 1, now)
@@ -176,20 +176,20 @@ package struct MemberTable: Sendable {
     return mix(record.digest)
   }
 
-  package func encode(to buffer: inout ByteBuffer) {
+  public func encode(to buffer: inout ByteBuffer) {
     buffer.append(littleEndian: UInt32(all.count))
     for member in all { member.encode(to: &buffer) }
   }
 
   /// Reads what `encode` wrote; nil when it is malformed.
-  package static func decode(_ bytes: UnsafeRawBufferPointer) -> [Member]? {
+  public static func decode(_ bytes: UnsafeRawBufferPointer) -> [Member]? {
     var reader = FieldReader(bytes)
     guard let records = decode(&reader), reader.isAtEnd else { return nil }
     return records
   }
 
   /// Reads records and leaves the reader behind them.
-  package static func decode(_ reader: inout FieldReader) -> [Member]? {
+  public static func decode(_ reader: inout FieldReader) -> [Member]? {
     guard let count = reader.integer(UInt32.self), count <= Limits.members else { return nil }
     var members: [Member] = []
     for _ in 0..<count {

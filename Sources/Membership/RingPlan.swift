@@ -36,25 +36,25 @@ import Primitives
 // the new ring can miss a write that was acknowledged meanwhile).
 
 /// The rings that a member table asks for.
-package struct RingPlan: Equatable, Sendable {
+public struct RingPlan: Equatable, Sendable {
   /// A member's part in a ring.
-  package struct Part: Equatable, Sendable {
-    package var id: UInt64
-    package var zone: String
-    package var weight: UInt16
+  public struct Part: Equatable, Sendable {
+    public var id: UInt64
+    public var zone: String
+    public var weight: UInt16
     /// A node that comes back after it was out is another one.
-    package var era: UInt32
+    public var era: UInt32
   }
 
   /// Sorted by id.
-  package let current: [Part]
-  package let target: [Part]
+  public let current: [Part]
+  public let target: [Part]
   /// Names the target; 0 never does.
-  package let targetID: UInt64
+  public let targetID: UInt64
   /// No member has joined yet: nobody can say what is in the cluster.
-  package let isForming: Bool
+  public let isForming: Bool
 
-  package init(_ members: [Member]) {
+  public init(_ members: [Member]) {
     var current: [Part] = []
     var target: [Part] = []
     for member in members {
@@ -84,5 +84,5 @@ package struct RingPlan: Equatable, Sendable {
     targetID = hashKey(buffer.readable, seed: 0x7a29) | 1
   }
 
-  package var isChanging: Bool { current != target }
+  public var isChanging: Bool { current != target }
 }

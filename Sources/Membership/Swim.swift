@@ -35,8 +35,8 @@ import Primitives
 // belongs to others (see Settlement.swift).
 
 /// The failure detector and the gossip of one node.
-package struct Swim: Sendable {
-  package var members: MemberTable
+public struct Swim: Sendable {
+  public var members: MemberTable
   private let timing: SwimTiming
   /// Probed in this order; shuffled at each round.
   private var order: [UInt64] = []
@@ -50,7 +50,7 @@ package struct Swim: Sendable {
   private var nextGossip: UInt64 = 0
   private var lastTick: UInt64 = 0
   /// Lifeguard's local health multiplier: 0 is well.
-  package private(set) var localHealth = 0
+  public private(set) var localHealth = 0
   /// The last ack of each member.
   private var heard: [UInt64: Heard] = [:]
 
@@ -98,13 +98,13 @@ package struct Swim: Sendable {
     var sent = 0
   }
 
-  package init(members: MemberTable, timing: SwimTiming) {
+  public init(members: MemberTable, timing: SwimTiming) {
     self.members = members
     self.timing = timing
   }
 
   /// When `tick` has something to do.
-  package var nextDue: UInt64 {
+  public var nextDue: UInt64 {
     guard members.count > 1 else { return .max }
     var due = nextProbe
     if let probe { due = min(due, probe.triesAt, probe.endsAt) }
@@ -117,7 +117,7 @@ package struct Swim: Sendable {
   // MARK: News
 
   /// A record changed: it is passed on. Called for every change that did not come from `Swim` itself.
-  package mutating func spread(_ id: UInt64) {
+  public mutating func spread(_ id: UInt64) {
     if let place = news.firstIndex(where: { $0.id == id }) {
       news[place].sent = 0
     } else {
@@ -126,7 +126,7 @@ package struct Swim: Sendable {
   }
 
   /// The news at hand goes out at the next tick.
-  package mutating func hurry() { nextGossip = 0 }
+  public mutating func hurry() { nextGossip = 0 }
 
   /// How often one node passes a record on: SWIM's λ log n. Who is passed over by all misses the
   /// refutation of a wrong suspicion: at 5 nodes and 10 % loss once in e^(12 · 0.9), which is 50,000.
@@ -162,7 +162,7 @@ package struct Swim: Sendable {
   // MARK: Time
 
   /// Does what is due. `now` is monotonic microseconds, `wall` Unix milliseconds.
-  package mutating func tick(
+  public mutating func tick(
     now: UInt64, wall: UInt64, _ generator: inout SeededGenerator, _ actions: inout [SwimAction]
   ) {
     noteSleep(now)
@@ -360,7 +360,7 @@ package struct Swim: Sendable {
   }
 
   /// Takes a message of another member. `oldest` is what this node's own acks are to say.
-  package mutating func received(
+  public mutating func received(
     _ message: SwimMessage, from sender: UInt64, oldest: UInt64, now: UInt64, wall: UInt64,
     _ actions: inout [SwimAction]
   ) {
@@ -409,7 +409,7 @@ package struct Swim: Sendable {
   }
 
   /// Takes one record, from gossip or from a whole table.
-  package mutating func take(
+  public mutating func take(
     _ record: Member, from sender: UInt64, _ now: UInt64, _ wall: UInt64,
     _ actions: inout [SwimAction]
   ) {
@@ -441,7 +441,7 @@ package struct Swim: Sendable {
 
   /// Unix milliseconds up to which all other members are known to keep nothing for others: the
   /// minimum over their last acks; 0 when one of them was never heard.
-  package var othersClearUpTo: UInt64 {
+  public var othersClearUpTo: UInt64 {
     var least = UInt64.max
     for member in members.members where member.id != members.ownID {
       guard let last = heard[member.id], last.incarnation == member.incarnation else { return 0 }
@@ -452,28 +452,28 @@ package struct Swim: Sendable {
 }
 
 /// Times of the failure detector, in microseconds, and its counts.
-package struct SwimTiming: Sendable {
-  package var period: UInt64 = 300_000
-  package var probeTimeout: UInt64 = 100_000
-  package var gossip: UInt64 = 100_000
+public struct SwimTiming: Sendable {
+  public var period: UInt64 = 300_000
+  public var probeTimeout: UInt64 = 100_000
+  public var gossip: UInt64 = 100_000
   /// Others that are asked for an indirect probe, and that news is passed to at a time.
-  package var helpers = 3
-  package var fanout = 3
+  public var helpers = 3
+  public var fanout = 3
   /// The shortest suspicion: periods, times the logarithm of the number of members.
-  package var suspicionPeriods: UInt64 = 5
+  public var suspicionPeriods: UInt64 = 5
   /// The longest one: a multiple of the shortest, for a suspicion that nobody confirms.
-  package var longestSuspicion: UInt64 = 2
+  public var longestSuspicion: UInt64 = 2
   /// Confirmations that make it the shortest.
-  package var confirmations = 3
-  package var worstHealth = 8
+  public var confirmations = 3
+  public var worstHealth = 8
   /// A planted bug: what is said of this node goes unanswered.
-  package var isDeafToItself = false
+  public var isDeafToItself = false
 
-  package init() {}
+  public init() {}
 }
 
 /// What the failure detector asks its node to do.
-package enum SwimAction: Sendable {
+public enum SwimAction: Sendable {
   case send(to: UInt64, SwimMessage)
   /// Back to whoever sent the message at hand.
   case answer(SwimMessage)

@@ -4,8 +4,8 @@ import Primitives
 /// What failure detectors say to each other.
 ///
 ///     u8 kind | u32 sequence | u64 target | u64 oldest | u32 records | records
-package struct SwimMessage: Equatable, Sendable {
-  package enum Kind: UInt8, Sendable {
+public struct SwimMessage: Equatable, Sendable {
+  public enum Kind: UInt8, Sendable {
     case probe = 1
     case ack = 2
     /// "Probe the target for me."
@@ -16,22 +16,22 @@ package struct SwimMessage: Equatable, Sendable {
     case gossip = 5
   }
 
-  package var kind: Kind
+  public var kind: Kind
   /// The probe that this belongs to, by the prober's count.
-  package var sequence: UInt32
+  public var sequence: UInt32
   /// Of `indirect`: whom to probe.
-  package var target: UInt64 = 0
+  public var target: UInt64 = 0
   /// Of `ack`: the sender keeps nothing for others that is older; Unix milliseconds.
-  package var oldest: UInt64 = 0
-  package var records: [Member]
+  public var oldest: UInt64 = 0
+  public var records: [Member]
 
-  package init(kind: Kind, sequence: UInt32, records: [Member]) {
+  public init(kind: Kind, sequence: UInt32, records: [Member]) {
     self.kind = kind
     self.sequence = sequence
     self.records = records
   }
 
-  package func encode(to buffer: inout ByteBuffer) {
+  public func encode(to buffer: inout ByteBuffer) {
     buffer.append(kind.rawValue)
     buffer.append(littleEndian: sequence)
     buffer.append(littleEndian: target)
@@ -41,7 +41,7 @@ package struct SwimMessage: Equatable, Sendable {
   }
 
   /// Reads what `encode` wrote; nil when it is malformed.
-  package static func decode(_ bytes: UnsafeRawBufferPointer) -> SwimMessage? {
+  public static func decode(_ bytes: UnsafeRawBufferPointer) -> SwimMessage? {
     var reader = FieldReader(bytes)
     guard let rawKind = reader.integer(UInt8.self), let kind = Kind(rawValue: rawKind),
       let sequence = reader.integer(UInt32.self), let target = reader.integer(UInt64.self),

@@ -14,32 +14,32 @@
 // a histogram: one for each command that was used at all.
 
 /// How often something took how long. A plain value: no allocation, no reference in it.
-package struct LatencyHistogram: Sendable {
+public struct LatencyHistogram: Sendable {
   private static let subBits = 4
   private static let subCount = 1 << LatencyHistogram.subBits
   /// The longest duration that is told apart.
-  package static let longest: UInt64 = 1 << 38 - 1
+  public static let longest: UInt64 = 1 << 38 - 1
   /// Buckets of a histogram.
-  package static let bucketCount = 560
+  public static let bucketCount = 560
 
   private var buckets = InlineArray<560, UInt64>(repeating: 0)
   /// Durations recorded.
-  package private(set) var count: UInt64 = 0
+  public private(set) var count: UInt64 = 0
   /// Their sum in nanoseconds.
-  package private(set) var sum: UInt64 = 0
+  public private(set) var sum: UInt64 = 0
 
-  package init() {}
+  public init() {}
 
   /// Counts a duration `times` times.
   @inline(__always)
-  package mutating func record(_ nanoseconds: UInt64, times: UInt64 = 1) {
+  public mutating func record(_ nanoseconds: UInt64, times: UInt64 = 1) {
     buckets[LatencyHistogram.bucket(of: nanoseconds)] &+= times
     count &+= times
     sum &+= nanoseconds &* times
   }
 
   /// Counts all that another one has counted.
-  package mutating func add(_ other: LatencyHistogram) {
+  public mutating func add(_ other: LatencyHistogram) {
     for bucket in 0..<LatencyHistogram.bucketCount { buckets[bucket] &+= other.buckets[bucket] }
     count &+= other.count
     sum &+= other.sum
@@ -49,7 +49,7 @@ package struct LatencyHistogram: Sendable {
 
   /// The bucket that a duration falls into.
   @inline(__always)
-  package static func bucket(of nanoseconds: UInt64) -> Int {
+  public static func bucket(of nanoseconds: UInt64) -> Int {
     let value = min(nanoseconds, longest)
     if value < UInt64(subCount) { return Int(truncatingIfNeeded: value) }
     let shift = 59 &- value.leadingZeroBitCount
@@ -57,19 +57,19 @@ package struct LatencyHistogram: Sendable {
   }
 
   /// The longest duration that falls into a bucket, in nanoseconds.
-  package static func upperEnd(of bucket: Int) -> UInt64 {
+  public static func upperEnd(of bucket: Int) -> UInt64 {
     if bucket < subCount * 2 { return UInt64(bucket) }
     let shift = bucket / subCount - 1
     return UInt64(bucket % subCount + subCount + 1) << UInt64(shift) - 1
   }
 
-  package subscript(bucket bucket: Int) -> UInt64 { buckets[bucket] }
+  public subscript(bucket bucket: Int) -> UInt64 { buckets[bucket] }
 
   // MARK: Questions
 
   /// How many durations were at most so long. A bucket that reaches beyond is not counted: the answer
   /// is that for a limit at most 6.25 % lower, and exact for powers of two of nanoseconds less one.
-  package func count(upTo nanoseconds: UInt64) -> UInt64 {
+  public func count(upTo nanoseconds: UInt64) -> UInt64 {
     if nanoseconds >= LatencyHistogram.longest { return count }
     var result: UInt64 = 0
     for bucket in 0..<LatencyHistogram.bucketCount {
@@ -80,11 +80,11 @@ package struct LatencyHistogram: Sendable {
   }
 
   /// The same for microseconds.
-  package func count(upTo microseconds: Int) -> UInt64 { count(upTo: UInt64(microseconds) * 1000) }
+  public func count(upTo microseconds: Int) -> UInt64 { count(upTo: UInt64(microseconds) * 1000) }
 
   /// The duration that so many millionths of all durations do not exceed, in nanoseconds: 990,000 for
   /// p99. The upper end of its bucket, so at most 6.25 % too high. 0 when nothing was recorded.
-  package func percentile(millionths: Int) -> UInt64 {
+  public func percentile(millionths: Int) -> UInt64 {
     let product = count.multipliedFullWidth(by: UInt64(millionths))
     let (whole, rest) = UInt64(1_000_000).dividingFullWidth(product)
     let rank = max(1, min(count, whole + (rest > 0 ? 1 : 0)))

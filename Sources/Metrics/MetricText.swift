@@ -16,7 +16,7 @@ import Primitives
 // seconds digit by digit: nothing here is a float, so equal counts make equal bytes.
 
 /// What a family's samples mean.
-package enum MetricKind: Sendable {
+public enum MetricKind: Sendable {
   /// Only grows, and starts at 0 with the process.
   case counter
   case gauge
@@ -32,33 +32,33 @@ package enum MetricKind: Sendable {
 }
 
 /// The number of a sample.
-package enum MetricValue: Sendable {
+public enum MetricValue: Sendable {
   case integer(Int)
   /// Microseconds, written as seconds.
   case microseconds(UInt64)
 }
 
 /// One label of a sample.
-package struct MetricLabel {
+public struct MetricLabel {
   fileprivate let name: StaticString
   fileprivate let value: String
 
-  package init(_ name: StaticString, _ value: String) {
+  public init(_ name: StaticString, _ value: String) {
     self.name = name
     self.value = value
   }
 }
 
 /// Writes metrics. See the essay above.
-package struct MetricText: ~Copyable {
+public struct MetricText: ~Copyable {
   /// What was written; who lends its own buffer swaps it in and out.
-  package var text = ByteBuffer()
+  public var text = ByteBuffer()
   private var name: StaticString = ""
 
-  package init() {}
+  public init() {}
 
   /// Begins a family; its samples follow.
-  package mutating func begin(_ name: StaticString, _ kind: MetricKind, _ help: StaticString) {
+  public mutating func begin(_ name: StaticString, _ kind: MetricKind, _ help: StaticString) {
     self.name = name
     text.append("# HELP ")
     text.append(name)
@@ -72,32 +72,32 @@ package struct MetricText: ~Copyable {
   }
 
   /// A family of one sample.
-  package mutating func counter(_ name: StaticString, _ help: StaticString, _ value: Int) {
+  public mutating func counter(_ name: StaticString, _ help: StaticString, _ value: Int) {
     begin(name, .counter, help)
     sample(.integer(value))
   }
 
   /// A family of one sample.
-  package mutating func gauge(_ name: StaticString, _ help: StaticString, _ value: Int) {
+  public mutating func gauge(_ name: StaticString, _ help: StaticString, _ value: Int) {
     begin(name, .gauge, help)
     sample(.integer(value))
   }
 
   // MARK: Samples
 
-  package mutating func sample(_ value: MetricValue) {
+  public mutating func sample(_ value: MetricValue) {
     text.append(name)
     finish(value)
   }
 
-  package mutating func sample(_ value: MetricValue, _ label: MetricLabel) {
+  public mutating func sample(_ value: MetricValue, _ label: MetricLabel) {
     text.append(name)
     append("{", label)
     text.append("}")
     finish(value)
   }
 
-  package mutating func sample(_ value: MetricValue, _ first: MetricLabel, _ second: MetricLabel) {
+  public mutating func sample(_ value: MetricValue, _ first: MetricLabel, _ second: MetricLabel) {
     text.append(name)
     append("{", first)
     append(",", second)
@@ -105,7 +105,7 @@ package struct MetricText: ~Copyable {
     finish(value)
   }
 
-  package mutating func sample(_ value: MetricValue, _ labels: [MetricLabel]) {
+  public mutating func sample(_ value: MetricValue, _ labels: [MetricLabel]) {
     text.append(name)
     for (place, label) in labels.enumerated() { append(place == 0 ? "{" : ",", label) }
     if !labels.isEmpty { text.append("}") }
@@ -113,13 +113,13 @@ package struct MetricText: ~Copyable {
   }
 
   /// The upper bounds of a histogram's buckets, in microseconds: 100 µs to 1 s.
-  package static let bounds: [UInt64] = [
+  public static let bounds: [UInt64] = [
     100, 250, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
   ]
 
   /// All lines of one histogram of the family. A bound of `LatencyHistogram` is up to 6.25 % below the
   /// one that is written.
-  package mutating func sample(_ histogram: LatencyHistogram, _ label: MetricLabel? = nil) {
+  public mutating func sample(_ histogram: LatencyHistogram, _ label: MetricLabel? = nil) {
     for bound in MetricText.bounds {
       bucket(label, bound, histogram.count(upTo: bound * 1000))
     }

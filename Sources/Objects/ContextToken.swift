@@ -5,13 +5,13 @@ import Primitives
 /// `c1` and base64url of the encoded context and a 32-bit checksum of it. The empty token says "I
 /// have seen nothing". A token that was cut, mistyped or made by another release is an error to the
 /// client and never a sibling.
-package enum ContextToken {
+public enum ContextToken {
   private static let mark: [UInt8] = Array("c1".utf8)
   private static let digits = Array(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
   private static let checksumSeed: UInt64 = 0xc07e_51e0
 
-  package static func print(_ context: CausalContext) -> [UInt8] {
+  public static func print(_ context: CausalContext) -> [UInt8] {
     var buffer = ByteBuffer()
     context.encode(to: &buffer)
     let sum = UInt32(truncatingIfNeeded: hashKey(buffer.readable, seed: checksumSeed))
@@ -20,7 +20,7 @@ package enum ContextToken {
   }
 
   /// Nil for a bad token.
-  package static func parse(_ token: UnsafeRawBufferPointer) -> CausalContext? {
+  public static func parse(_ token: UnsafeRawBufferPointer) -> CausalContext? {
     if token.isEmpty { return CausalContext() }
     guard token.count > mark.count, token[0] == mark[0], token[1] == mark[1],
       let bytes = unbase64(token.slice(2, token.count - 2)), bytes.count > 4

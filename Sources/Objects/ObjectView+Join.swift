@@ -3,7 +3,7 @@ import Primitives
 extension ObjectView {
   /// The join of two objects of one key, encoded, and its stamp: what `Table.merge` makes of them.
   /// Nil when one of them is malformed.
-  package static func join(
+  public static func join(
     _ left: ObjectView, _ right: ObjectView
   ) -> (bytes: [UInt8], stamp: Stamp)? {
     if !left.isSiblings, !right.isSiblings {
@@ -21,7 +21,7 @@ extension ObjectView {
   }
 
   /// The join of two encoded objects; nil when one of them is malformed.
-  package static func join(_ left: [UInt8], _ right: [UInt8]) -> [UInt8]? {
+  public static func join(_ left: [UInt8], _ right: [UInt8]) -> [UInt8]? {
     left.withUnsafeBytes { left in
       right.withUnsafeBytes { right in
         guard let left = ObjectView.decode(left), let right = ObjectView.decode(right) else {
@@ -32,7 +32,7 @@ extension ObjectView {
     }
   }
 
-  package func encoded() -> [UInt8] {
+  public func encoded() -> [UInt8] {
     var buffer = ByteBuffer()
     encode(to: &buffer)
     return buffer.bytes

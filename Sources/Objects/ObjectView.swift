@@ -4,52 +4,52 @@ import Primitives
 ///
 /// Not an `OptionSet`: used from another module its operations go through generic witnesses, which
 /// took 15 % of a SET.
-package struct ObjectFlags: Sendable, Equatable {
-  package var rawValue: UInt8
+public struct ObjectFlags: Sendable, Equatable {
+  public var rawValue: UInt8
 
-  @inlinable @inline(__always) package init(rawValue: UInt8) { self.rawValue = rawValue }
+  @inline(__always) public init(rawValue: UInt8) { self.rawValue = rawValue }
 
-  @inlinable package static var none: ObjectFlags { ObjectFlags(rawValue: 0) }
+  public static var none: ObjectFlags { ObjectFlags(rawValue: 0) }
   /// A deletion, or an expired object whose value was dropped; it has no value.
-  @inlinable package static var tombstone: ObjectFlags { ObjectFlags(rawValue: 1) }
+  public static var tombstone: ObjectFlags { ObjectFlags(rawValue: 1) }
   /// The value is an encoded `SiblingSet`.
-  @inlinable package static var siblings: ObjectFlags { ObjectFlags(rawValue: 2) }
+  public static var siblings: ObjectFlags { ObjectFlags(rawValue: 2) }
   /// A sibling set in which nothing is left.
-  @inlinable package static var emptySiblings: ObjectFlags { ObjectFlags(rawValue: 3) }
+  public static var emptySiblings: ObjectFlags { ObjectFlags(rawValue: 3) }
   /// A deadline follows.
-  @inlinable package static var deadline: ObjectFlags { ObjectFlags(rawValue: 4) }
+  public static var deadline: ObjectFlags { ObjectFlags(rawValue: 4) }
 
-  @inlinable @inline(__always)
-  package func contains(_ other: ObjectFlags) -> Bool { rawValue & other.rawValue != 0 }
+  @inline(__always)
+  public func contains(_ other: ObjectFlags) -> Bool { rawValue & other.rawValue != 0 }
 
-  @inlinable @inline(__always)
-  package func with(_ other: ObjectFlags) -> ObjectFlags {
+  @inline(__always)
+  public func with(_ other: ObjectFlags) -> ObjectFlags {
     ObjectFlags(rawValue: rawValue | other.rawValue)
   }
 
-  @inlinable @inline(__always)
-  package func without(_ other: ObjectFlags) -> ObjectFlags {
+  @inline(__always)
+  public func without(_ other: ObjectFlags) -> ObjectFlags {
     ObjectFlags(rawValue: rawValue & ~other.rawValue)
   }
 
   /// Whether no bit is set that has no meaning.
-  @inlinable package var isValid: Bool { rawValue < 8 }
+  public var isValid: Bool { rawValue < 8 }
 }
 
 /// A stored or received object, by reference: value + deadline + version + tombstone flag.
 ///
 /// The bytes belong to the table or to a frame; a view must not outlive the step that made it.
-package struct ObjectView {
-  package var version: Version
+public struct ObjectView {
+  public var version: Version
   /// Unix milliseconds; 0 when there is none. For sibling sets each sibling has its own.
-  package var deadline: UInt64
-  package var flags: ObjectFlags
-  package var value: UnsafeRawBufferPointer
+  public var deadline: UInt64
+  public var flags: ObjectFlags
+  public var value: UnsafeRawBufferPointer
   /// Where a big value of the table lies, for who sends it without copying.
-  package var blob: Blob?
+  public var blob: Blob?
 
-  @inlinable @inline(__always)
-  package init(
+  @inline(__always)
+  public init(
     version: Version, deadline: UInt64, flags: ObjectFlags, value: UnsafeRawBufferPointer,
     blob: Blob? = nil
   ) {
@@ -60,12 +60,12 @@ package struct ObjectView {
     self.blob = blob
   }
 
-  @inlinable @inline(__always) package var isTombstone: Bool { flags.contains(.tombstone) }
-  @inlinable @inline(__always) package var isSiblings: Bool { flags.contains(.siblings) }
+  @inline(__always) public var isTombstone: Bool { flags.contains(.tombstone) }
+  @inline(__always) public var isSiblings: Bool { flags.contains(.siblings) }
 
   /// What a client sees at `now`: the value, or the highest living sibling's; nil when it is dead.
-  @inlinable @inline(__always)
-  package func live(at now: UInt64) -> LiveValue? {
+  @inline(__always)
+  public func live(at now: UInt64) -> LiveValue? {
     if _slowPath(isSiblings) { return SiblingSet.highestLive(in: value, at: now) }
     if isTombstone || (deadline != 0 && deadline <= now) { return nil }
     return LiveValue(bytes: value, deadline: deadline, blob: blob)
@@ -73,14 +73,14 @@ package struct ObjectView {
 }
 
 /// What a command reads of an object: bytes and deadline (0: none).
-package struct LiveValue {
-  package var bytes: UnsafeRawBufferPointer
-  package var deadline: UInt64
+public struct LiveValue {
+  public var bytes: UnsafeRawBufferPointer
+  public var deadline: UInt64
   /// Where a big value of the table lies.
-  package var blob: Blob?
+  public var blob: Blob?
 
-  @inlinable @inline(__always)
-  package init(bytes: UnsafeRawBufferPointer, deadline: UInt64, blob: Blob? = nil) {
+  @inline(__always)
+  public init(bytes: UnsafeRawBufferPointer, deadline: UInt64, blob: Blob? = nil) {
     self.bytes = bytes
     self.deadline = deadline
     self.blob = blob
@@ -91,11 +91,11 @@ package struct LiveValue {
 
 extension ObjectView {
   /// Bytes of the head on the wire, without the deadline.
-  @inlinable package static var headBytes: Int { 17 }
+  public static var headBytes: Int { 17 }
 
   /// Appends flags, stamp, actor, deadline if there is one, value: to the end of a frame.
-  @inlinable @inline(__always)
-  package func encode(to buffer: inout ByteBuffer) {
+  @inline(__always)
+  public func encode(to buffer: inout ByteBuffer) {
     let hasDeadline = deadline != 0
     let size = ObjectView.headBytes &+ (hasDeadline ? 8 : 0) &+ value.count
     let place = buffer.reserve(size)
@@ -115,28 +115,28 @@ extension ObjectView {
   }
 
   /// As `encode`, but a big value of the table is attached instead of copied: for outputs.
-  @inlinable @inline(__always)
-  package func encode(attachingTo buffer: inout ByteBuffer) {
+  @inline(__always)
+  public func encode(attachingTo buffer: inout ByteBuffer) {
     guard _slowPath(blob != nil) else { return encode(to: &buffer) }
     encodeHead(to: &buffer)
     buffer.append(value, in: blob)
   }
 
   /// Everything in front of the value.
-  package func encodeHead(to buffer: inout ByteBuffer) {
+  public func encodeHead(to buffer: inout ByteBuffer) {
     var head = self
     head.value = UnsafeRawBufferPointer(start: nil, count: 0)
     head.encode(to: &buffer)
   }
 
   /// Bytes that `encode` appends.
-  @inlinable package var encodedSize: Int {
+  public var encodedSize: Int {
     ObjectView.headBytes + (deadline != 0 ? 8 : 0) + value.count
   }
 
   /// Reads an object that takes all of `bytes`; nil when they are none.
-  @inlinable @inline(__always)
-  package static func decode(_ bytes: UnsafeRawBufferPointer) -> ObjectView? {
+  @inline(__always)
+  public static func decode(_ bytes: UnsafeRawBufferPointer) -> ObjectView? {
     guard bytes.count >= headBytes else { return nil }
     let flags = ObjectFlags(rawValue: bytes[0])
     guard flags.isValid else { return nil }

@@ -20,16 +20,16 @@ import Primitives
 // A set without siblings is a tombstone: it still says what it has seen.
 
 /// One of several concurrent values.
-package struct Sibling: Equatable, Sendable {
+public struct Sibling: Equatable, Sendable {
   /// The write's stamp and dot.
-  package var version: Version
+  public var version: Version
   /// Unix milliseconds; 0 when there is none.
-  package var deadline: UInt64
+  public var deadline: UInt64
   /// Written under `conflict lww`.
-  package var isLWW: Bool
-  package var value: [UInt8]
+  public var isLWW: Bool
+  public var value: [UInt8]
 
-  package init(version: Version, deadline: UInt64, isLWW: Bool = false, value: [UInt8]) {
+  public init(version: Version, deadline: UInt64, isLWW: Bool = false, value: [UInt8]) {
     self.version = version
     self.deadline = deadline
     self.isLWW = isLWW
@@ -38,27 +38,27 @@ package struct Sibling: Equatable, Sendable {
 }
 
 /// What a client or a replica has seen of one key: the causal context.
-package struct CausalContext: Equatable, Sendable {
+public struct CausalContext: Equatable, Sendable {
   /// Sorted by actor.
-  package private(set) var seen: [Version] = []
+  public private(set) var seen: [Version] = []
   /// The highest LWW version seen.
-  package var seenLWW: Version = .none
+  public var seenLWW: Version = .none
 
-  package init() {}
+  public init() {}
 
-  package init?(sorted seen: [Version], seenLWW: Version) {
+  public init?(sorted seen: [Version], seenLWW: Version) {
     for (left, right) in zip(seen, seen.dropFirst()) where left.actor >= right.actor { return nil }
     self.seen = seen
     self.seenLWW = seenLWW
   }
 
-  package func covers(_ sibling: Sibling) -> Bool {
+  public func covers(_ sibling: Sibling) -> Bool {
     if sibling.isLWW { return sibling.version <= seenLWW }
     guard let known = seen.first(where: { $0.actor == sibling.version.actor }) else { return false }
     return sibling.version.stamp <= known.stamp
   }
 
-  package mutating func insert(_ version: Version) {
+  public mutating func insert(_ version: Version) {
     let place = seen.firstIndex { $0.actor >= version.actor } ?? seen.count
     if place < seen.count, seen[place].actor == version.actor {
       seen[place].stamp = max(seen[place].stamp, version.stamp)
@@ -67,37 +67,37 @@ package struct CausalContext: Equatable, Sendable {
     }
   }
 
-  package mutating func formUnion(_ other: CausalContext) {
+  public mutating func formUnion(_ other: CausalContext) {
     for version in other.seen { insert(version) }
     seenLWW = max(seenLWW, other.seenLWW)
   }
 
   /// Whether everything that `other` has seen was seen here.
-  package func includes(_ other: CausalContext) -> Bool {
+  public func includes(_ other: CausalContext) -> Bool {
     var union = self
     union.formUnion(other)
     return union == self
   }
 
   /// The highest stamp in it.
-  package var highest: Version {
+  public var highest: Version {
     seen.reduce(seenLWW) { max($0, $1) }
   }
 }
 
 /// The concurrent values of one key and what it knows of the past.
-package struct SiblingSet: Equatable, Sendable {
-  package private(set) var context: CausalContext
+public struct SiblingSet: Equatable, Sendable {
+  public private(set) var context: CausalContext
   /// Sorted by version, the lowest first.
-  package private(set) var siblings: [Sibling]
+  public private(set) var siblings: [Sibling]
 
-  package init() {
+  public init() {
     context = CausalContext()
     siblings = []
   }
 
   /// An object written under `conflict lww`, seen as a set.
-  package init(lww view: ObjectView) {
+  public init(lww view: ObjectView) {
     self.init()
     context.seenLWW = view.version
     if !view.isTombstone {
@@ -109,7 +109,7 @@ package struct SiblingSet: Equatable, Sendable {
   }
 
   /// Any stored or received object as a set.
-  package init?(_ view: ObjectView) {
+  public init?(_ view: ObjectView) {
     if view.isSiblings { self.init(decoding: view.value) } else { self.init(lww: view) }
   }
 
@@ -118,7 +118,7 @@ package struct SiblingSet: Equatable, Sendable {
   /// Above `Limits.siblings` only the highest version stays; the context covers the rest, so that
   /// replicas that resolved at different moments still end equal.
   @discardableResult
-  package mutating func merge(_ other: SiblingSet) -> Bool {
+  public mutating func merge(_ other: SiblingSet) -> Bool {
     let mine = siblings.filter { sibling in
       !other.context.covers(sibling) || other.siblings.contains { $0.isSame(as: sibling) }
     }
@@ -140,12 +140,12 @@ package struct SiblingSet: Equatable, Sendable {
   }
 
   /// Keeps the highest version only; the context covers the others.
-  package mutating func resolve() {
+  public mutating func resolve() {
     if let highest = siblings.last { siblings = [highest] }
   }
 
   /// A write at a coordinator: replaces what `context` covers and adds `sibling`, nil for a deletion.
-  package mutating func write(_ sibling: Sibling?, dot: Version, replacing covered: CausalContext) {
+  public mutating func write(_ sibling: Sibling?, dot: Version, replacing covered: CausalContext) {
     siblings.removeAll { covered.covers($0) }
     context.formUnion(covered)
     context.insert(dot)
@@ -154,12 +154,12 @@ package struct SiblingSet: Equatable, Sendable {
   }
 
   /// Drops siblings at or below a flush barrier; they stay covered.
-  package mutating func removeSiblings(upTo barrier: Stamp) {
+  public mutating func removeSiblings(upTo barrier: Stamp) {
     siblings.removeAll { $0.version.stamp <= barrier }
   }
 
   /// The version that stands for the set: of its highest sibling, or of what it has seen.
-  package var version: Version { context.highest }
+  public var version: Version { context.highest }
 }
 
 extension Sibling {
@@ -178,7 +178,7 @@ extension Sibling {
 extension SiblingSet {
   private static let siblingHead = 29
 
-  package func encoded() -> [UInt8] {
+  public func encoded() -> [UInt8] {
     var buffer = ByteBuffer()
     context.encode(to: &buffer)
     buffer.append(littleEndian: UInt16(siblings.count))
@@ -194,7 +194,7 @@ extension SiblingSet {
   }
 
   /// Reads an encoded set that takes all of `bytes`; nil when they are none.
-  package init?(decoding bytes: UnsafeRawBufferPointer) {
+  public init?(decoding bytes: UnsafeRawBufferPointer) {
     guard let (context, start) = CausalContext.decode(bytes) else { return nil }
     self.context = context
     siblings = []
@@ -240,7 +240,7 @@ extension SiblingSet {
   }
 
   /// The highest sibling alive at `now`, found in the encoding without decoding it.
-  package static func highestLive(in bytes: UnsafeRawBufferPointer, at now: UInt64) -> LiveValue? {
+  public static func highestLive(in bytes: UnsafeRawBufferPointer, at now: UInt64) -> LiveValue? {
     guard let seen = bytes.integer(0, as: UInt32.self) else { return nil }
     var at = 4 + Int(seen) * 16 + 16
     guard let count = bytes.integer(at, as: UInt16.self) else { return nil }
@@ -259,7 +259,7 @@ extension SiblingSet {
 }
 
 extension CausalContext {
-  package func encode(to buffer: inout ByteBuffer) {
+  public func encode(to buffer: inout ByteBuffer) {
     buffer.append(littleEndian: UInt32(truncatingIfNeeded: seen.count))
     for version in seen {
       buffer.append(littleEndian: version.actor.rawValue)
@@ -270,7 +270,7 @@ extension CausalContext {
   }
 
   /// Reads a context from the front of `bytes`, and says where it ends.
-  package static func decode(
+  public static func decode(
     _ bytes: UnsafeRawBufferPointer
   ) -> (context: CausalContext, end: Int)? {
     guard let count = bytes.integer(0, as: UInt32.self), count <= Limits.contextActors else {
@@ -297,8 +297,8 @@ extension CausalContext {
 
 extension UnsafeRawBufferPointer {
   /// A little-endian integer at `offset`; nil beyond the end.
-  @inlinable @inline(__always)
-  package func integer<T: FixedWidthInteger>(_ offset: Int, as type: T.Type) -> T? {
+  @inline(__always)
+  public func integer<T: FixedWidthInteger>(_ offset: Int, as type: T.Type) -> T? {
     guard offset >= 0, count &- offset >= MemoryLayout<T>.size else { return nil }
     return T(littleEndian: loadUnaligned(fromByteOffset: offset, as: T.self))
   }

@@ -17,63 +17,63 @@ import Primitives
 // can't issue a dot twice because it never had its predecessor's name (LESSONS.md, D1, D2, D21).
 
 /// A reading of a hybrid logical clock: 48 bits of Unix milliseconds, 16 bits of counter.
-package struct Stamp: Hashable, Comparable, Sendable {
-  package var rawValue: UInt64
+public struct Stamp: Hashable, Comparable, Sendable {
+  public var rawValue: UInt64
 
-  @inlinable @inline(__always) package init(rawValue: UInt64) { self.rawValue = rawValue }
+  @inline(__always) public init(rawValue: UInt64) { self.rawValue = rawValue }
 
-  package init(milliseconds: UInt64, counter: UInt16 = 0) {
+  public init(milliseconds: UInt64, counter: UInt16 = 0) {
     rawValue = milliseconds << 16 | UInt64(counter)
   }
 
-  package var milliseconds: UInt64 { rawValue >> 16 }
+  public var milliseconds: UInt64 { rawValue >> 16 }
 
   /// Before all writes.
-  package static let zero = Stamp(rawValue: 0)
+  public static let zero = Stamp(rawValue: 0)
 
-  @inlinable @inline(__always)
-  package static func < (left: Stamp, right: Stamp) -> Bool { left.rawValue < right.rawValue }
+  @inline(__always)
+  public static func < (left: Stamp, right: Stamp) -> Bool { left.rawValue < right.rawValue }
 }
 
 /// Who stamps: a node's identity for one process start. Drawn at random, 64 bits.
-package struct Actor: Hashable, Comparable, Sendable {
-  package var rawValue: UInt64
+public struct Actor: Hashable, Comparable, Sendable {
+  public var rawValue: UInt64
 
-  @inlinable @inline(__always) package init(rawValue: UInt64) { self.rawValue = rawValue }
+  @inline(__always) public init(rawValue: UInt64) { self.rawValue = rawValue }
 
-  package static func < (left: Actor, right: Actor) -> Bool { left.rawValue < right.rawValue }
+  public static func < (left: Actor, right: Actor) -> Bool { left.rawValue < right.rawValue }
 }
 
 /// The stamp of one write, which is also its dot: totally ordered, by clock and then by actor.
-package struct Version: Hashable, Comparable, Sendable {
-  package var stamp: Stamp
-  package var actor: Actor
+public struct Version: Hashable, Comparable, Sendable {
+  public var stamp: Stamp
+  public var actor: Actor
 
-  @inlinable @inline(__always)
-  package init(stamp: Stamp, actor: Actor) {
+  @inline(__always)
+  public init(stamp: Stamp, actor: Actor) {
     self.stamp = stamp
     self.actor = actor
   }
 
   /// Older than every write: the version of what is absent.
-  package static let none = Version(stamp: .zero, actor: Actor(rawValue: 0))
+  public static let none = Version(stamp: .zero, actor: Actor(rawValue: 0))
 
-  @inlinable @inline(__always)
-  package static func < (left: Version, right: Version) -> Bool {
+  @inline(__always)
+  public static func < (left: Version, right: Version) -> Bool {
     left.stamp == right.stamp ? left.actor < right.actor : left.stamp < right.stamp
   }
 }
 
 /// A node's hybrid logical clock.
-package struct HybridClock: Sendable {
+public struct HybridClock: Sendable {
   /// The last reading given or seen.
-  package private(set) var last: Stamp = .zero
+  public private(set) var last: Stamp = .zero
 
-  package init() {}
+  public init() {}
 
   /// A reading larger than all given and seen before, and not behind the wall clock.
-  @inlinable @inline(__always)
-  package mutating func next(wallMilliseconds: UInt64) -> Stamp {
+  @inline(__always)
+  public mutating func next(wallMilliseconds: UInt64) -> Stamp {
     let wall = wallMilliseconds << 16
     last = Stamp(rawValue: max(last.rawValue &+ 1, wall))
     return last
@@ -81,8 +81,8 @@ package struct HybridClock: Sendable {
 
   /// Takes note of a reading of another node. False, and no note, when it is further ahead of the
   /// wall clock than `maximumSkew` milliseconds: one broken clock must not drag all others along.
-  @inlinable @inline(__always)
-  package mutating func observe(
+  @inline(__always)
+  public mutating func observe(
     _ stamp: Stamp, wallMilliseconds: UInt64, maximumSkew: UInt64
   ) -> Bool {
     guard stamp > last else { return true }

@@ -4,8 +4,8 @@ import Primitives
 extension Frame {
   /// Reads the frame at the front of `bytes`. Cost: constant, apart from sibling sets, which are
   /// checked whole.
-  @inlinable @inline(__always)
-  package static func decode(_ bytes: UnsafeRawBufferPointer) -> FrameOutcome {
+  @inline(__always)
+  public static func decode(_ bytes: UnsafeRawBufferPointer) -> FrameOutcome {
     guard let length = bytes.integer(0, as: UInt32.self) else { return .incomplete(needed: 5) }
     guard length >= 1, Int(length) <= Limits.frameBytes else {
       return .malformed(.tooLong(Int(length)))

@@ -12,7 +12,7 @@ extension ByteBuffer {
     advance(5)
   }
 
-  package mutating func appendHello(_ hello: Hello) {
+  public mutating func appendHello(_ hello: Hello) {
     head(.hello, Hello.byteCount)
     append(body: hello)
   }
@@ -27,18 +27,18 @@ extension ByteBuffer {
     append(hello.proves ? 1 : 0)
   }
 
-  package mutating func appendPing(_ time: UInt64) {
+  public mutating func appendPing(_ time: UInt64) {
     head(.ping, 8)
     append(littleEndian: time)
   }
 
-  package mutating func appendPong(_ time: UInt64) {
+  public mutating func appendPong(_ time: UInt64) {
     head(.pong, 8)
     append(littleEndian: time)
   }
 
   @inline(__always)
-  package mutating func appendWrite(
+  public mutating func appendWrite(
     _ id: RequestID, database: Int, key: UnsafeRawBufferPointer, object: ObjectView,
     wantsAnswer: Bool
   ) {
@@ -53,7 +53,7 @@ extension ByteBuffer {
 
   /// A write whose object is encoded already, but for a value in a blob; it wants an answer.
   @inline(__always)
-  package mutating func appendWrite(
+  public mutating func appendWrite(
     _ id: RequestID, database: Int, key: UnsafeRawBufferPointer, encoded: UnsafeRawBufferPointer,
     blob: Blob? = nil, blobLength: Int = 0
   ) {
@@ -68,7 +68,7 @@ extension ByteBuffer {
   }
 
   /// A write for an absent owner.
-  package mutating func appendHint(
+  public mutating func appendHint(
     _ id: RequestID, home: UInt64, database: Int, key: UnsafeRawBufferPointer,
     encoded: UnsafeRawBufferPointer, blob: Blob? = nil, blobLength: Int = 0, wantsAnswer: Bool
   ) {
@@ -84,7 +84,7 @@ extension ByteBuffer {
   }
 
   @inline(__always)
-  package mutating func appendWritten(_ id: RequestID, _ status: WriteStatus, _ stamp: Stamp) {
+  public mutating func appendWritten(_ id: RequestID, _ status: WriteStatus, _ stamp: Stamp) {
     head(.written, 13)
     append(littleEndian: id.rawValue)
     append(status.rawValue)
@@ -92,7 +92,7 @@ extension ByteBuffer {
   }
 
   @inline(__always)
-  package mutating func appendRead(
+  public mutating func appendRead(
     _ id: RequestID, database: Int, key: UnsafeRawBufferPointer, held: Version, digest: UInt64
   ) {
     head(.read, 29 &+ key.count)
@@ -105,24 +105,24 @@ extension ByteBuffer {
   }
 
   @inline(__always)
-  package mutating func appendSame(_ id: RequestID) {
+  public mutating func appendSame(_ id: RequestID) {
     head(.same, 4)
     append(littleEndian: id.rawValue)
   }
 
-  package mutating func appendBehind(_ id: RequestID, knows: Bool) {
+  public mutating func appendBehind(_ id: RequestID, knows: Bool) {
     head(.behind, 5)
     append(littleEndian: id.rawValue)
     append(knows ? 1 : 0)
   }
 
-  package mutating func appendObject(_ id: RequestID, _ object: ObjectView) {
+  public mutating func appendObject(_ id: RequestID, _ object: ObjectView) {
     head(.object, 4 + object.encodedSize)
     append(littleEndian: id.rawValue)
     object.encode(attachingTo: &self)
   }
 
-  package mutating func appendForward(
+  public mutating func appendForward(
     _ id: RequestID, database: Int, resp: UInt8, request: UnsafeRawBufferPointer
   ) {
     forwardHead(id, database, resp, request.count)
@@ -130,7 +130,7 @@ extension ByteBuffer {
   }
 
   /// A command with what is attached to it, which leaves `request` empty.
-  package mutating func appendForward(
+  public mutating func appendForward(
     _ id: RequestID, database: Int, resp: UInt8, moving request: inout ByteBuffer
   ) {
     forwardHead(id, database, resp, request.totalCount)
@@ -146,20 +146,20 @@ extension ByteBuffer {
     append(resp)
   }
 
-  package mutating func appendReply(_ id: RequestID, _ reply: UnsafeRawBufferPointer) {
+  public mutating func appendReply(_ id: RequestID, _ reply: UnsafeRawBufferPointer) {
     head(.reply, 4 + reply.count)
     append(littleEndian: id.rawValue)
     append(reply)
   }
 
   /// A reply with what is attached to it, which leaves `reply` empty.
-  package mutating func appendReply(_ id: RequestID, moving reply: inout ByteBuffer) {
+  public mutating func appendReply(_ id: RequestID, moving reply: inout ByteBuffer) {
     head(.reply, 4 + reply.totalCount)
     append(littleEndian: id.rawValue)
     append(moving: &reply, reply.count)
   }
 
-  package mutating func appendQuery(
+  public mutating func appendQuery(
     _ id: RequestID, _ kind: QueryKind, database: Int, _ parameters: UnsafeRawBufferPointer
   ) {
     head(.query, 6 + parameters.count)
@@ -169,18 +169,18 @@ extension ByteBuffer {
     append(parameters)
   }
 
-  package mutating func appendAnswer(_ id: RequestID, _ answer: UnsafeRawBufferPointer) {
+  public mutating func appendAnswer(_ id: RequestID, _ answer: UnsafeRawBufferPointer) {
     head(.answer, 4 + answer.count)
     append(littleEndian: id.rawValue)
     append(answer)
   }
 
-  package mutating func appendGossip(_ kind: FrameKind, _ body: UnsafeRawBufferPointer) {
+  public mutating func appendGossip(_ kind: FrameKind, _ body: UnsafeRawBufferPointer) {
     head(kind, body.count)
     append(body)
   }
 
-  package mutating func appendDigest(members: UInt64, settings: UInt64, clock: Stamp) {
+  public mutating func appendDigest(members: UInt64, settings: UInt64, clock: Stamp) {
     head(.digest, 24)
     append(littleEndian: members)
     append(littleEndian: settings)
@@ -192,7 +192,7 @@ extension ByteBuffer {
 
 extension ByteBuffer {
   /// A string of at most 65,535 bytes behind its length.
-  package mutating func append(field text: String) {
+  public mutating func append(field text: String) {
     let bytes = Array(text.utf8.prefix(65_535))
     append(littleEndian: UInt16(bytes.count))
     append(bytes)
@@ -200,27 +200,27 @@ extension ByteBuffer {
 }
 
 /// Reads fields one after the other from bytes that may end early; nil ends it.
-package struct FieldReader {
+public struct FieldReader {
   private let bytes: UnsafeRawBufferPointer
   private var at = 0
 
-  package init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+  public init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
-  package var isAtEnd: Bool { at == bytes.count }
-  package var rest: UnsafeRawBufferPointer { bytes.slice(at, bytes.count - at) }
+  public var isAtEnd: Bool { at == bytes.count }
+  public var rest: UnsafeRawBufferPointer { bytes.slice(at, bytes.count - at) }
 
-  package mutating func integer<T: FixedWidthInteger>(_ type: T.Type) -> T? {
+  public mutating func integer<T: FixedWidthInteger>(_ type: T.Type) -> T? {
     guard let value = bytes.integer(at, as: type) else { return nil }
     at += MemoryLayout<T>.size
     return value
   }
 
-  package mutating func text() -> String? {
+  public mutating func text() -> String? {
     guard let count = integer(UInt16.self), let raw = take(Int(count)) else { return nil }
     return String(validating: raw, as: UTF8.self)
   }
 
-  package mutating func take(_ count: Int) -> UnsafeRawBufferPointer? {
+  public mutating func take(_ count: Int) -> UnsafeRawBufferPointer? {
     guard count >= 0, bytes.count - at >= count else { return nil }
     defer { at += count }
     return bytes.slice(at, count)

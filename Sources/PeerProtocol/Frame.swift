@@ -39,7 +39,7 @@ import Primitives
 // `same` is 5 bytes after the length: the usual read costs two small frames and no value.
 
 /// What a frame says.
-package enum FrameKind: UInt8, Sendable {
+public enum FrameKind: UInt8, Sendable {
   case hello = 1
   case ping = 2
   case pong = 3
@@ -62,7 +62,7 @@ package enum FrameKind: UInt8, Sendable {
 }
 
 /// What a `query` asks a node about its own part of the data.
-package enum QueryKind: UInt8, Sendable {
+public enum QueryKind: UInt8, Sendable {
   case count = 1
   case keys = 2
   case scan = 3
@@ -90,30 +90,30 @@ package enum QueryKind: UInt8, Sendable {
 }
 
 /// The versions of the protocol that this release knows.
-package enum PeerProtocolVersion {
-  package static let oldest: UInt16 = 2
-  package static let newest: UInt16 = 2
+public enum PeerProtocolVersion {
+  public static let oldest: UInt16 = 2
+  public static let newest: UInt16 = 2
   static let magic: UInt32 = 0x5254_4f43  // "COTR" on the wire
 }
 
 /// Names one waiting operation of the asking node; an answer brings it back.
-package struct RequestID: Hashable, Sendable {
-  package var rawValue: UInt32
-  @inlinable @inline(__always) package init(rawValue: UInt32) { self.rawValue = rawValue }
+public struct RequestID: Hashable, Sendable {
+  public var rawValue: UInt32
+  @inline(__always) public init(rawValue: UInt32) { self.rawValue = rawValue }
 }
 
 /// The first frame on a link.
-package struct Hello: Equatable, Sendable {
-  package var oldest = PeerProtocolVersion.oldest
-  package var newest = PeerProtocolVersion.newest
-  package var node: UInt64
-  package var actor: Actor
+public struct Hello: Equatable, Sendable {
+  public var oldest = PeerProtocolVersion.oldest
+  public var newest = PeerProtocolVersion.newest
+  public var node: UInt64
+  public var actor: Actor
   /// Never used before.
-  package var nonce: Nonce
+  public var nonce: Nonce
   /// The sender has a cluster secret: it wants a proof, and has one.
-  package var proves: Bool
+  public var proves: Bool
 
-  package init(node: UInt64, actor: Actor, nonce: Nonce = Nonce(), proves: Bool = false) {
+  public init(node: UInt64, actor: Actor, nonce: Nonce = Nonce(), proves: Bool = false) {
     self.node = node
     self.actor = actor
     self.nonce = nonce
@@ -121,7 +121,7 @@ package struct Hello: Equatable, Sendable {
   }
 
   /// The bytes of the body, for a proof.
-  package var bytes: [UInt8] {
+  public var bytes: [UInt8] {
     var buffer = ByteBuffer()
     buffer.append(body: self)
     return buffer.bytes
@@ -130,24 +130,24 @@ package struct Hello: Equatable, Sendable {
   static let byteCount = 57
 
   /// The version both sides know; nil when there is none.
-  package var agreed: UInt16? {
+  public var agreed: UInt16? {
     let version = min(newest, PeerProtocolVersion.newest)
     return version >= max(oldest, PeerProtocolVersion.oldest) ? version : nil
   }
 }
 
 /// 32 bytes of chance, in place: a frame holds no reference.
-package struct Nonce: Equatable, Sendable {
-  package static let byteCount = 32
+public struct Nonce: Equatable, Sendable {
+  public static let byteCount = 32
   private var first: UInt64 = 0
   private var second: UInt64 = 0
   private var third: UInt64 = 0
   private var fourth: UInt64 = 0
 
-  package init() {}
+  public init() {}
 
   /// Nil for any other number of bytes.
-  package init?(_ bytes: UnsafeRawBufferPointer) {
+  public init?(_ bytes: UnsafeRawBufferPointer) {
     guard bytes.count == Nonce.byteCount, let first = bytes.integer(0, as: UInt64.self),
       let second = bytes.integer(8, as: UInt64.self),
       let third = bytes.integer(16, as: UInt64.self),
@@ -165,7 +165,7 @@ package struct Nonce: Equatable, Sendable {
 }
 
 /// How a replica took a write.
-package enum WriteStatus: UInt8, Sendable {
+public enum WriteStatus: UInt8, Sendable {
   /// The replica holds this write, or one that includes it.
   case merged = 0
   /// The replica holds a later version, named in the frame; the write counts as merged and lost.
@@ -175,9 +175,9 @@ package enum WriteStatus: UInt8, Sendable {
 }
 
 /// A received frame, its contents still in the link's buffer.
-package enum Frame {
+public enum Frame {
   /// An HMAC-SHA256.
-  package static let proofBytes = 32
+  public static let proofBytes = 32
 
   case hello(Hello)
   case ping(UInt64)
@@ -208,7 +208,7 @@ package enum Frame {
 }
 
 /// Why bytes are no frame.
-package enum FrameError: Error, Equatable, Sendable {
+public enum FrameError: Error, Equatable, Sendable {
   case tooLong(Int)
   case unknownKind(UInt8)
   case malformed(FrameKind)
@@ -216,7 +216,7 @@ package enum FrameError: Error, Equatable, Sendable {
 }
 
 /// What one look at a link's bytes yielded.
-package enum FrameOutcome {
+public enum FrameOutcome {
   case frame(Frame, length: Int)
   /// At least this many bytes must be there before another look can help.
   case incomplete(needed: Int)

@@ -21,16 +21,16 @@ import Primitives
 // `coterie-bench ring` prints balance and movement.
 
 /// A member as the ring sees it.
-package struct RingMember: Sendable, Equatable {
+public struct RingMember: Sendable, Equatable {
   /// The identity that the tokens are drawn from.
-  package var id: UInt64
+  public var id: UInt64
   /// The node's place in the tables of whoever asks.
-  package var index: UInt16
-  package var zone: String
+  public var index: UInt16
+  public var zone: String
   /// How many times the usual share the node takes; at least 1.
-  package var weight: Int
+  public var weight: Int
 
-  package init(id: UInt64, index: UInt16, zone: String = "", weight: Int = 1) {
+  public init(id: UInt64, index: UInt16, zone: String = "", weight: Int = 1) {
     self.id = id
     self.index = index
     self.zone = zone
@@ -39,19 +39,19 @@ package struct RingMember: Sendable, Equatable {
 }
 
 /// Who owns which slot. Building costs O(tokens log tokens + slots × copies); a look-up is one load.
-package struct Ring: ~Copyable {
+public struct Ring: ~Copyable {
   /// Tokens of a node of weight 1.
-  package static let vnodesPerWeight = 150
+  public static let vnodesPerWeight = 150
   /// How far above its fair share of copies a node may be filled.
-  package static let loadBound = (numerator: 112, denominator: 100)
+  public static let loadBound = (numerator: 112, denominator: 100)
 
   /// How many distinct owners each slot has in the table: `Limits.copies` or the member count.
-  package let copies: Int
+  public let copies: Int
   private let owners: UnsafeMutablePointer<UInt16>
   private let tokens: [(token: UInt64, member: Int)]
   private let members: [RingMember]
 
-  package init(_ unordered: [RingMember]) {
+  public init(_ unordered: [RingMember]) {
     let members = unordered.sorted { $0.id < $1.id }
     var tokens: [(token: UInt64, member: Int)] = []
     tokens.reserveCapacity(members.reduce(0) { $0 + $1.weight * Ring.vnodesPerWeight })
@@ -75,16 +75,16 @@ package struct Ring: ~Copyable {
 
   deinit { owners.deallocate() }
 
-  package var memberCount: Int { members.count }
+  public var memberCount: Int { members.count }
 
   /// The `rank`-th owner of `slot` (0 first), as the index its member was given.
-  @inlinable @inline(__always)
-  package func owner(_ slot: Slot, rank: Int) -> UInt16 {
+  @inline(__always)
+  public func owner(_ slot: Slot, rank: Int) -> UInt16 {
     owners[slot.index &* copies &+ rank]
   }
 
   /// The slots of which the member with this index is one of the first `copies` owners.
-  package func slots(of index: UInt16, copies wanted: Int) -> SlotSet {
+  public func slots(of index: UInt16, copies wanted: Int) -> SlotSet {
     var set = SlotSet()
     for slot in 0..<Slot.count {
       for rank in 0..<min(wanted, copies) where owners[slot &* copies &+ rank] == index {
@@ -96,7 +96,7 @@ package struct Ring: ~Copyable {
 
   /// The first member behind the owners of `slot`, in ring order, that `isFit` takes; nil when there
   /// is none. Cost: a walk over the tokens up to it.
-  package func fallback(_ slot: Slot, copies wanted: Int, _ isFit: (UInt16) -> Bool) -> UInt16? {
+  public func fallback(_ slot: Slot, copies wanted: Int, _ isFit: (UInt16) -> Bool) -> UInt16? {
     var at = Dealer.start(of: slot, in: tokens)
     var refused: [UInt16] = []
     for _ in 0..<tokens.count {
@@ -112,7 +112,7 @@ package struct Ring: ~Copyable {
   }
 
   /// All members in ring order from `slot` on, the owners first: the preference list.
-  package func preferenceList(_ slot: Slot) -> [UInt16] {
+  public func preferenceList(_ slot: Slot) -> [UInt16] {
     var list = (0..<copies).map { owner(slot, rank: $0) }
     var at = Dealer.start(of: slot, in: tokens)
     for _ in 0..<tokens.count where list.count < members.count {

@@ -45,7 +45,7 @@ struct Extent {
 
 /// A counted reference's target: bytes that several may refer to. See the essay above. A value is
 /// one pointer wide; `retain` and `release` are called by hand.
-package struct Blob: Equatable {
+public struct Blob: Equatable {
   struct Head {
     var references = 1
     var extent: UnsafeMutablePointer<Extent>
@@ -62,32 +62,32 @@ package struct Blob: Equatable {
   init(_ head: UnsafeMutablePointer<Head>) { self.head = head }
 
   /// From `address`, where a record keeps it.
-  package init(address: UInt) {
+  public init(address: UInt) {
     head = UnsafeMutablePointer(bitPattern: address).unsafelyUnwrapped
   }
 
-  package var address: UInt { UInt(bitPattern: head) }
-  package var count: Int { head.pointee.length }
-  package var start: UnsafeMutableRawPointer {
+  public var address: UInt { UInt(bitPattern: head) }
+  public var count: Int { head.pointee.length }
+  public var start: UnsafeMutableRawPointer {
     head.pointee.extent.pointee.base + head.pointee.offset
   }
-  package var bytes: UnsafeRawBufferPointer {
+  public var bytes: UnsafeRawBufferPointer {
     UnsafeRawBufferPointer(start: start, count: count)
   }
   /// Somebody else refers to it, too.
-  package var isShared: Bool { head.pointee.references > 1 }
+  public var isShared: Bool { head.pointee.references > 1 }
 
-  package func retain() { head.pointee.references += 1 }
+  public func retain() { head.pointee.references += 1 }
 
   /// The last one buries it.
-  package func release() {
+  public func release() {
     head.pointee.references -= 1
     if head.pointee.references == 0 { head.pointee.store.pointee.bury(head) }
   }
 
   /// Makes it `length` long in place, growing with zeros: nothing moves but page tables. False when
   /// its pages belong to others, too.
-  package func resize(to length: Int) -> Bool {
+  public func resize(to length: Int) -> Bool {
     let extent = head.pointee.extent
     guard extent.pointee.blobs == 1 else { return false }
     let offset = head.pointee.offset
@@ -108,14 +108,14 @@ package struct Blob: Equatable {
 }
 
 /// The blobs of one node: their bytes, and those that wait to be given back.
-package struct BlobStore: ~Copyable {
+public struct BlobStore: ~Copyable {
   /// Bytes that somebody refers to.
-  package internal(set) var liveBytes = 0
+  public internal(set) var liveBytes = 0
   /// Bytes that nobody refers to and that are not given back yet.
-  package private(set) var buriedBytes = 0
+  public private(set) var buriedBytes = 0
   /// Values and buffers that wait, and that are gone.
-  package private(set) var buriedCount = 0
-  package private(set) var freedCount = 0
+  public private(set) var buriedCount = 0
+  public private(set) var freedCount = 0
   private var first: UnsafeMutablePointer<Blob.Head>?
   private var last: UnsafeMutablePointer<Blob.Head>?
   /// Blobs that exist.
@@ -124,7 +124,7 @@ package struct BlobStore: ~Copyable {
   private var isOpen = true
 
   /// A store on the heap, because blobs find it by its address. Ends with `close`.
-  package static func make() -> UnsafeMutablePointer<BlobStore> {
+  public static func make() -> UnsafeMutablePointer<BlobStore> {
     let store = UnsafeMutablePointer<BlobStore>.allocate(capacity: 1)
     store.initialize(to: BlobStore())
     return store
@@ -134,7 +134,7 @@ package struct BlobStore: ~Copyable {
 
   /// The node ends: what waits goes now, what is still referred to goes with its last reference,
   /// and the store with it.
-  package static func close(_ store: UnsafeMutablePointer<BlobStore>) {
+  public static func close(_ store: UnsafeMutablePointer<BlobStore>) {
     store.pointee.isOpen = false
     store.pointee.step(.max)
     if store.pointee.blobs == 0 { destroy(store) }
@@ -147,7 +147,7 @@ package struct BlobStore: ~Copyable {
 
   /// A blob of `length` zeros, with room behind it when it is `growing`. The caller holds the one
   /// reference.
-  package static func allocate(
+  public static func allocate(
     _ length: Int, growing: Bool = false, in store: UnsafeMutablePointer<BlobStore>
   ) -> Blob {
     let capacity = Pages.rounded(max(1, growing ? length + length / 4 : length))
@@ -184,10 +184,10 @@ package struct BlobStore: ~Copyable {
     if blobs == 0 { BlobStore.destroy(store) }
   }
 
-  package var hasBuried: Bool { first != nil }
+  public var hasBuried: Bool { first != nil }
 
   /// Gives back about `budget` bytes in whole pages, at most a page more.
-  package mutating func step(_ budget: Int) {
+  public mutating func step(_ budget: Int) {
     var left = budget
     while left > 0, let head = first {
       let rest = head.pointee.length - head.pointee.given

@@ -3,7 +3,6 @@
 /// `count` and `readable` of a buffer speak of its plain bytes only; `totalCount` counts everything,
 /// and `nextRun` with `consumeRun` show everything in order. So a place that handles replies as
 /// bytes has to move them with `append(moving:)`, or to `flatten` them first.
-@usableFromInline
 struct Attachments {
   struct Part {
     /// Behind so many plain bytes, counted from the beginning of the list.
@@ -30,18 +29,18 @@ struct Attachments {
 
 extension ByteBuffer {
   /// All bytes that wait, with those of attached values.
-  @inlinable @inline(__always)
-  package var totalCount: Int {
+  @inline(__always)
+  public var totalCount: Int {
     _fastPath(attachments == nil) ? count : count &+ attachedCount
   }
 
   /// Bytes of the values that are attached.
   @inline(never)
-  package var attachedCount: Int { attachments?.pointee.bytes ?? 0 }
+  public var attachedCount: Int { attachments?.pointee.bytes ?? 0 }
 
   /// Puts `length` bytes of a blob behind the bytes so far, and holds a reference until they are
   /// consumed.
-  package mutating func attach(_ blob: Blob, _ offset: Int, _ length: Int) {
+  public mutating func attach(_ blob: Blob, _ offset: Int, _ length: Int) {
     guard length > 0 else { return }
     blob.retain()
     let list = attachmentList()
@@ -60,7 +59,7 @@ extension ByteBuffer {
   }
 
   /// A bulk string of bytes that lie in `blob`.
-  package mutating func appendBulk(_ bytes: UnsafeRawBufferPointer, in blob: Blob) {
+  public mutating func appendBulk(_ bytes: UnsafeRawBufferPointer, in blob: Blob) {
     append(UInt8(ascii: "$"))
     append(decimal: bytes.count)
     append("\r\n")
@@ -69,7 +68,7 @@ extension ByteBuffer {
   }
 
   /// Bytes that lie in `blob`, attached unless they are few.
-  package mutating func append(_ bytes: UnsafeRawBufferPointer, in blob: Blob?) {
+  public mutating func append(_ bytes: UnsafeRawBufferPointer, in blob: Blob?) {
     guard let blob, bytes.count >= Limits.bigValueBytes, let start = bytes.baseAddress else {
       return append(bytes)
     }
@@ -77,7 +76,6 @@ extension ByteBuffer {
   }
 
   /// Forgets the attachments that lie behind the first `size` plain bytes; all with -1.
-  @usableFromInline
   @inline(never)
   mutating func dropAttachments(behind size: Int) {
     guard let list = attachments else { return }
@@ -101,7 +99,7 @@ extension ByteBuffer {
   // MARK: Reading in order
 
   /// The next bytes in order that lie in one piece.
-  package var nextRun: UnsafeRawBufferPointer {
+  public var nextRun: UnsafeRawBufferPointer {
     guard let list = attachments else { return readable }
     let part = list.pointee.parts[list.pointee.first]
     let before = part.position - list.pointee.consumed
@@ -110,7 +108,7 @@ extension ByteBuffer {
   }
 
   /// Drops `size` bytes of `nextRun`.
-  package mutating func consumeRun(_ size: Int) {
+  public mutating func consumeRun(_ size: Int) {
     guard let list = attachments,
       list.pointee.parts[list.pointee.first].position == list.pointee.consumed
     else { return consume(size) }
@@ -133,7 +131,7 @@ extension ByteBuffer {
   /// Appends the first `size` plain bytes of `other` with what is attached between them, and drops
   /// them there.
   @inline(__always)
-  package mutating func append(moving other: inout ByteBuffer, _ size: Int) {
+  public mutating func append(moving other: inout ByteBuffer, _ size: Int) {
     if _fastPath(other.attachments == nil) {
       append(other.readable.slice(0, size))
       other.consume(size)
@@ -166,7 +164,7 @@ extension ByteBuffer {
   }
 
   /// Everything in order, as an array of its own: for where a reply has to be bytes.
-  package var flattened: [UInt8] {
+  public var flattened: [UInt8] {
     guard let list = attachments else { return bytes }
     var result: [UInt8] = []
     result.reserveCapacity(totalCount)

@@ -8,15 +8,15 @@
 /// From `pagedBufferBytes` on the bytes lie in pages of their own: growing moves page tables instead of
 /// bytes, and what was consumed is given back on the way, so that no step costs more than a small one.
 /// Big values in an output are not copied but attached: see ByteBuffer+Attachments.
-package struct ByteBuffer: ~Copyable {
-  @usableFromInline var storage: UnsafeMutableRawPointer?
-  @usableFromInline var head: Int = 0
-  @usableFromInline var tail: Int = 0
-  @usableFromInline package internal(set) var capacity: Int = 0
+public struct ByteBuffer: ~Copyable {
+  var storage: UnsafeMutableRawPointer?
+  var head: Int = 0
+  var tail: Int = 0
+  public internal(set) var capacity: Int = 0
   /// Big values between the bytes; nil is the rule.
-  @usableFromInline var attachments: UnsafeMutablePointer<Attachments>?
+  var attachments: UnsafeMutablePointer<Attachments>?
 
-  package init() { storage = nil }
+  public init() { storage = nil }
 
   deinit {
     if let attachments { Attachments.free(attachments) }
@@ -24,34 +24,34 @@ package struct ByteBuffer: ~Copyable {
   }
 
   /// How many bytes wait to be read.
-  @inlinable @inline(__always) package var count: Int { tail &- head }
-  @inlinable @inline(__always) package var isEmpty: Bool { tail == head && attachments == nil }
+  @inline(__always) public var count: Int { tail &- head }
+  @inline(__always) public var isEmpty: Bool { tail == head && attachments == nil }
 
   /// The bytes that wait to be read; valid until the next mutation.
-  @inlinable @inline(__always) package var readable: UnsafeRawBufferPointer {
+  @inline(__always) public var readable: UnsafeRawBufferPointer {
     guard let storage else { return UnsafeRawBufferPointer(start: nil, count: 0) }
     return UnsafeRawBufferPointer(start: storage + head, count: tail &- head)
   }
 
   /// The readable bytes, writable: for patching a length that was not known when it was written.
-  package var mutableReadable: UnsafeMutableRawBufferPointer {
+  public var mutableReadable: UnsafeMutableRawBufferPointer {
     guard let storage else { return UnsafeMutableRawBufferPointer(start: nil, count: 0) }
     return UnsafeMutableRawBufferPointer(start: storage + head, count: tail &- head)
   }
 
   /// Where the next byte goes, with room for `extra` bytes behind it. Follow with `advance`.
-  @inlinable @inline(__always)
-  package mutating func reserve(_ extra: Int) -> UnsafeMutableRawPointer {
+  @inline(__always)
+  public mutating func reserve(_ extra: Int) -> UnsafeMutableRawPointer {
     if _slowPath(capacity &- tail < extra) { grow(extra) }
     return storage.unsafelyUnwrapped + tail
   }
 
   /// Declares `written` bytes behind the write end as written.
-  @inlinable @inline(__always) package mutating func advance(_ written: Int) { tail &+= written }
+  @inline(__always) public mutating func advance(_ written: Int) { tail &+= written }
 
   /// Drops `size` bytes from the read end.
-  @inlinable @inline(__always)
-  package mutating func consume(_ size: Int) {
+  @inline(__always)
+  public mutating func consume(_ size: Int) {
     head &+= size
     if _slowPath(capacity >= Limits.pagedBufferBytes || attachments != nil) { noteConsumed(size) }
     if head == tail {
@@ -61,24 +61,23 @@ package struct ByteBuffer: ~Copyable {
   }
 
   /// Drops bytes from the write end until `size` remain.
-  package mutating func truncate(to size: Int) {
+  public mutating func truncate(to size: Int) {
     tail = head &+ size
     if attachments != nil { dropAttachments(behind: size) }
   }
 
-  @inlinable @inline(__always) package mutating func removeAll() {
+  @inline(__always) public mutating func removeAll() {
     if _slowPath(attachments != nil) { dropAttachments(behind: -1) }
     head = 0
     tail = 0
   }
 
   /// Gives memory back when more than `limit` bytes are held and at most a quarter is in use.
-  @inlinable @inline(__always)
-  package mutating func shrink(keeping limit: Int) {
+  @inline(__always)
+  public mutating func shrink(keeping limit: Int) {
     if _slowPath(capacity > limit && count <= capacity / 4) { reallocate(max(count, 0)) }
   }
 
-  @usableFromInline
   @inline(never)
   mutating func grow(_ extra: Int) {
     let needed = count + extra
@@ -95,7 +94,7 @@ package struct ByteBuffer: ~Copyable {
     reallocate(size >= Limits.bigValueBytes ? max(size, Limits.pagedBufferBytes) : size)
   }
 
-  @usableFromInline mutating func reallocate(_ size: Int) {
+  mutating func reallocate(_ size: Int) {
     let used = count
     let fresh = ByteBuffer.take(size)
     if used > 0, let base = fresh.base, let storage {
@@ -110,71 +109,71 @@ package struct ByteBuffer: ~Copyable {
 }
 
 extension ByteBuffer {
-  @inlinable @inline(__always)
-  package mutating func append(_ bytes: UnsafeRawBufferPointer) {
+  @inline(__always)
+  public mutating func append(_ bytes: UnsafeRawBufferPointer) {
     guard bytes.count > 0 else { return }
     reserve(bytes.count).copyMemory(
       from: bytes.baseAddress.unsafelyUnwrapped, byteCount: bytes.count)
     advance(bytes.count)
   }
 
-  @inlinable @inline(__always)
-  package mutating func append(_ byte: UInt8) {
+  @inline(__always)
+  public mutating func append(_ byte: UInt8) {
     reserve(1).storeBytes(of: byte, as: UInt8.self)
     advance(1)
   }
 
   /// Appends a constant; no `String` is made.
-  @inlinable @inline(__always)
-  package mutating func append(_ text: StaticString) {
+  @inline(__always)
+  public mutating func append(_ text: StaticString) {
     append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
   }
 
-  package mutating func append(_ text: String) {
+  public mutating func append(_ text: String) {
     var text = text
     text.withUTF8 { append(UnsafeRawBufferPointer($0)) }
   }
 
-  package mutating func append(_ bytes: [UInt8]) {
+  public mutating func append(_ bytes: [UInt8]) {
     bytes.withUnsafeBytes { append($0) }
   }
 
   /// Overwrites four bytes that were appended before, `offset` bytes behind the first readable one.
-  package mutating func patch(littleEndian value: UInt32, at offset: Int) {
+  public mutating func patch(littleEndian value: UInt32, at offset: Int) {
     precondition(offset >= 0 && offset + 4 <= count)
     (storage.unsafelyUnwrapped + head + offset).storeBytes(of: value.littleEndian, as: UInt32.self)
   }
 
   /// A fixed-width integer, little-endian: the peer protocol's form.
-  @inlinable @inline(__always)
-  package mutating func append<T: FixedWidthInteger>(littleEndian value: T) {
+  @inline(__always)
+  public mutating func append<T: FixedWidthInteger>(littleEndian value: T) {
     reserve(MemoryLayout<T>.size).storeBytes(of: value.littleEndian, as: T.self)
     advance(MemoryLayout<T>.size)
   }
 
   /// A signed integer in decimal digits.
-  @inlinable @inline(__always)
-  package mutating func append(decimal value: Int) {
+  @inline(__always)
+  public mutating func append(decimal value: Int) {
     let place = reserve(20)
     advance(writeDecimal(value, to: place))
   }
 
   /// The bytes as an array of its own.
-  package var bytes: [UInt8] { [UInt8](readable) }
+  public var bytes: [UInt8] { [UInt8](readable) }
 }
 
 extension UnsafeRawBufferPointer {
   /// The sub-range that starts at `offset`, unchecked beyond the debug build.
-  @inlinable @inline(__always)
-  package func slice(_ offset: Int, _ length: Int) -> UnsafeRawBufferPointer {
+  @inline(__always)
+  public func slice(_ offset: Int, _ length: Int) -> UnsafeRawBufferPointer {
     guard length > 0 else { return UnsafeRawBufferPointer(start: nil, count: 0) }
     return UnsafeRawBufferPointer(
       start: baseAddress.unsafelyUnwrapped + offset, count: length)
   }
 
   /// Equal bytes.
-  @inlinable @inline(__always)
-  package func equals(_ other: UnsafeRawBufferPointer) -> Bool {
+  @inline(__always)
+  public func equals(_ other: UnsafeRawBufferPointer) -> Bool {
     guard count == other.count else { return false }
     guard count > 0 else { return true }
     let left = baseAddress.unsafelyUnwrapped
@@ -200,18 +199,18 @@ extension UnsafeRawBufferPointer {
   }
 
   /// Whether the bytes spell `word`, letters compared without case. `word` is in lower case.
-  package func isWord(_ word: StaticString) -> Bool {
+  public func isWord(_ word: StaticString) -> Bool {
     guard count == word.utf8CodeUnitCount else { return false }
     for index in 0..<count where lowercased(self[index]) != word.utf8Start[index] { return false }
     return true
   }
 
   /// The bytes as text; bytes that are no UTF-8 are replaced.
-  package var text: String { String(decoding: self, as: UTF8.self) }
+  public var text: String { String(decoding: self, as: UTF8.self) }
 }
 
 /// An ASCII letter in lower case; any other byte unchanged.
-@inlinable @inline(__always)
-package func lowercased(_ byte: UInt8) -> UInt8 {
+@inline(__always)
+public func lowercased(_ byte: UInt8) -> UInt8 {
   byte &- 65 < 26 ? byte | 0x20 : byte
 }

@@ -2,13 +2,13 @@
 
 #if arch(x86_64) || arch(i386)
   /// What INCRBYFLOAT computes in; the 80-bit format where the processor has it, as Redis does.
-  package typealias ExtendedFloat = Float80
+  public typealias ExtendedFloat = Float80
 #else
-  package typealias ExtendedFloat = Double
+  public typealias ExtendedFloat = Double
 #endif
 
 /// A number in the spellings that Redis takes for INCRBYFLOAT: no spaces, no NaN; `inf` is a number.
-package func parseFloat(_ bytes: UnsafeRawBufferPointer) -> ExtendedFloat? {
+public func parseFloat(_ bytes: UnsafeRawBufferPointer) -> ExtendedFloat? {
   guard bytes.count > 0, bytes.count < 256, !isSpace(bytes[0]), bytes[bytes.count - 1] != 0 else {
     return nil
   }
@@ -27,7 +27,7 @@ private func isSpace(_ byte: UInt8) -> Bool { byte == 32 || (byte >= 9 && byte <
 ///
 /// The digits are exact: the binary fraction is expanded in decimal with big integers and rounded
 /// half to even at the 17th place, as the C library does.
-package func formatFloat(_ value: ExtendedFloat) -> String {
+public func formatFloat(_ value: ExtendedFloat) -> String {
   guard value.isFinite else { return value < 0 ? "-inf" : "inf" }
   guard value != 0 else { return "0" }
   let places = 17

@@ -21,7 +21,7 @@
 
 /// Whether `text` matches the glob `pattern`, with Redis's rules. Never recursive; the cost is
 /// bounded as `GlobMatcher.mostSteps` says.
-package func globMatch(
+public func globMatch(
   pattern: UnsafeRawBufferPointer, _ text: UnsafeRawBufferPointer, ignoringCase: Bool
 ) -> Bool {
   var matcher = GlobMatcher(pattern, ignoringCase: ignoringCase)
@@ -29,9 +29,9 @@ package func globMatch(
 }
 
 /// One comparison of a pattern with a text, and what it cost.
-package struct GlobMatcher {
+public struct GlobMatcher {
   /// Bytes of the pattern and words of bits that were looked at: never above `mostSteps`.
-  package private(set) var steps = 0
+  public private(set) var steps = 0
 
   private let pattern: UnsafeRawBufferPointer
   private let ignoringCase: Bool
@@ -40,7 +40,7 @@ package struct GlobMatcher {
   /// `allowance`: steps of the straight way for each byte of pattern and text. 16 are more than any
   /// pattern takes that was not made to be slow, and few beside those of the other way. Tests say 0
   /// to see the other way alone.
-  package init(_ pattern: UnsafeRawBufferPointer, ignoringCase: Bool, allowance: Int = 16) {
+  public init(_ pattern: UnsafeRawBufferPointer, ignoringCase: Bool, allowance: Int = 16) {
     self.pattern = pattern
     self.ignoringCase = ignoringCase
     self.allowance = allowance
@@ -48,11 +48,11 @@ package struct GlobMatcher {
 
   /// What a comparison costs at most, by the lengths alone: the straight way's allowance, some looks
   /// at each byte of the pattern, and a word for each 64 elements at each byte of the text.
-  package static func mostSteps(pattern: Int, text: Int) -> Int {
+  public static func mostSteps(pattern: Int, text: Int) -> Int {
     32 * pattern + 16 * text + (pattern / 64 + 1) * text + 64
   }
 
-  package mutating func matches(_ text: UnsafeRawBufferPointer) -> Bool {
+  public mutating func matches(_ text: UnsafeRawBufferPointer) -> Bool {
     if text.isEmpty { return pattern.isEmpty || (pattern.count == 1 && pattern[0] == star) }
     let limit = allowance * (pattern.count + text.count)
     var p = 0

@@ -1,8 +1,8 @@
 /// Stops the process when `condition` does not hold: a programmer's error, never bad input.
 ///
 /// Stays on in release builds and says what was wrong, which `precondition` does not under `-O`.
-@inlinable @inline(__always)
-package func invariant(
+@inline(__always)
+public func invariant(
   _ condition: Bool, _ state: @autoclosure () -> String, file: StaticString = #fileID,
   line: UInt = #line
 ) {
@@ -10,6 +10,6 @@ package func invariant(
 }
 
 @inline(never)
-@usableFromInline func fail(_ state: String, _ file: StaticString, _ line: UInt) -> Never {
+func fail(_ state: String, _ file: StaticString, _ line: UInt) -> Never {
   fatalError("invariant broken: \(state)", file: file, line: line)
 }

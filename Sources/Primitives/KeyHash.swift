@@ -3,8 +3,8 @@
 /// After Wang Yi's wyhash (public domain): two 64-bit lanes are mixed by one 64×64→128
 /// multiplication whose halves are folded together. The seed is random per node, so that a client
 /// can't choose keys that collide.
-@inlinable @inline(__always)
-package func hashKey(_ key: UnsafeRawBufferPointer, seed: UInt64) -> UInt64 {
+@inline(__always)
+public func hashKey(_ key: UnsafeRawBufferPointer, seed: UInt64) -> UInt64 {
   let count = key.count
   // Both factors of each product hide behind the seed, or a key that makes one of them 0 would have
   // the same hash under every seed.
@@ -42,19 +42,19 @@ package func hashKey(_ key: UnsafeRawBufferPointer, seed: UInt64) -> UInt64 {
   return fold(secret1 ^ UInt64(truncatingIfNeeded: count), fold(low ^ hidden, high ^ state))
 }
 
-@inlinable package var secret0: UInt64 { 0xa076_1d64_78bd_642f }
-@inlinable package var secret1: UInt64 { 0xe703_7ed1_a0b4_28db }
-@inlinable package var secret2: UInt64 { 0x8ebc_6af0_9c88_c6e3 }
+public var secret0: UInt64 { 0xa076_1d64_78bd_642f }
+public var secret1: UInt64 { 0xe703_7ed1_a0b4_28db }
+public var secret2: UInt64 { 0x8ebc_6af0_9c88_c6e3 }
 
-@inlinable @inline(__always)
-package func fold(_ left: UInt64, _ right: UInt64) -> UInt64 {
+@inline(__always)
+public func fold(_ left: UInt64, _ right: UInt64) -> UInt64 {
   let product = left.multipliedFullWidth(by: right)
   return product.high ^ product.low
 }
 
 /// Spreads the bits of `value`: the finalizer of SplitMix64 (Steele, Lea, Flood 2014).
-@inlinable @inline(__always)
-package func mix(_ value: UInt64) -> UInt64 {
+@inline(__always)
+public func mix(_ value: UInt64) -> UInt64 {
   var z = value &+ 0x9e37_79b9_7f4a_7c15
   z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
   z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb

@@ -5,7 +5,7 @@
 ///     keep(bytes)        these bytes of it become a blob
 ///     end(&input, n)     n bytes were read: what was not kept of them is buried, and what was not
 ///                        read moves to fresh pages
-package struct Lender: ~Copyable {
+public struct Lender: ~Copyable {
   private let store: UnsafeMutablePointer<BlobStore>
   private var base: UnsafeMutableRawPointer?
   private var capacity = 0
@@ -14,11 +14,11 @@ package struct Lender: ~Copyable {
   /// What was kept, in any order: offset and end.
   private var kept: [(start: Int, end: Int)] = []
 
-  package init(_ store: UnsafeMutablePointer<BlobStore>) { self.store = store }
+  public init(_ store: UnsafeMutablePointer<BlobStore>) { self.store = store }
 
   /// The buffer's bytes stay where they are until `end`.
   @inline(__always)
-  package mutating func begin(_ buffer: borrowing ByteBuffer) {
+  public mutating func begin(_ buffer: borrowing ByteBuffer) {
     guard _slowPath(buffer.capacity >= Limits.pagedBufferBytes) else { return }
     base = buffer.storage
     capacity = buffer.capacity
@@ -26,7 +26,7 @@ package struct Lender: ~Copyable {
   }
 
   /// A blob of `bytes`, when they lie in the buffer; the caller holds the one reference.
-  package mutating func keep(_ bytes: UnsafeRawBufferPointer) -> Blob? {
+  public mutating func keep(_ bytes: UnsafeRawBufferPointer) -> Blob? {
     guard let base, let start = bytes.baseAddress else { return nil }
     let offset = UnsafeRawPointer(start) - UnsafeRawPointer(base)
     guard offset >= 0, offset + bytes.count <= end else { return nil }
@@ -51,7 +51,7 @@ package struct Lender: ~Copyable {
   /// moves if its pages were given away; a large buffer that is nearly empty is buried, not freed in
   /// one go.
   @inline(__always)
-  package mutating func end(_ buffer: inout ByteBuffer, consumed size: Int) {
+  public mutating func end(_ buffer: inout ByteBuffer, consumed size: Int) {
     guard _slowPath(base != nil) else { return buffer.consume(size) }
     finish(&buffer, size)
   }
@@ -99,7 +99,7 @@ extension ByteBuffer {
   }
 
   /// Gives a large buffer's pages to the graveyard, keeping what waits in it.
-  package mutating func bury(in store: UnsafeMutablePointer<BlobStore>) {
+  public mutating func bury(in store: UnsafeMutablePointer<BlobStore>) {
     bury(in: store, touched: tail)
   }
 

@@ -1,7 +1,7 @@
 // Numbers as Redis reads and writes them. Reading never trusts: every step reports overflow.
 
 /// The two digits of every number below 100, so that a division yields two digits at once.
-@inlinable package var digitPairs: StaticString {
+public var digitPairs: StaticString {
   """
   0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546\
   474849505152535455565758596061626364656667686970717273747576777879808182838485868788899091929394\
@@ -10,8 +10,8 @@
 }
 
 /// Writes `value` in decimal to `place`, which has room for 20 bytes. Returns the bytes written.
-@inlinable @inline(__always)
-package func writeDecimal(_ value: Int, to place: UnsafeMutableRawPointer) -> Int {
+@inline(__always)
+public func writeDecimal(_ value: Int, to place: UnsafeMutableRawPointer) -> Int {
   var magnitude = value.magnitude
   var at = 0
   if value < 0 {
@@ -43,7 +43,7 @@ package func writeDecimal(_ value: Int, to place: UnsafeMutableRawPointer) -> In
 }
 
 /// How many decimal digits `value` has.
-@inlinable package func decimalWidth(_ value: UInt) -> Int {
+public func decimalWidth(_ value: UInt) -> Int {
   var width = 1
   var rest = value
   while rest >= 10_000 {
@@ -58,8 +58,8 @@ package func writeDecimal(_ value: Int, to place: UnsafeMutableRawPointer) -> In
 
 /// A signed 64-bit integer in the one spelling Redis takes: no sign `+`, no leading zero, no space,
 /// and no overflow. Nil for all else.
-@inlinable @inline(__always)
-package func parseInteger(_ bytes: UnsafeRawBufferPointer) -> Int? {
+@inline(__always)
+public func parseInteger(_ bytes: UnsafeRawBufferPointer) -> Int? {
   let count = bytes.count
   guard count > 0, count <= 20 else { return nil }
   var at = 0
@@ -90,7 +90,7 @@ package func parseInteger(_ bytes: UnsafeRawBufferPointer) -> Int? {
 }
 
 /// An unsigned 64-bit integer of digits only, as in a SCAN cursor. Nil for all else.
-package func parseUnsigned(_ bytes: UnsafeRawBufferPointer) -> UInt64? {
+public func parseUnsigned(_ bytes: UnsafeRawBufferPointer) -> UInt64? {
   guard bytes.count > 0, bytes.count <= 20 else { return nil }
   var value: UInt64 = 0
   for byte in bytes {

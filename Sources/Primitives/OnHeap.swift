@@ -5,24 +5,21 @@
 /// on the heap 150 s. What every command touches stays inside or behind a plain pointer: through the
 /// wrapper's accessors, statistics and meter made pipelined commands a tenth dearer.
 @propertyWrapper
-package struct OnHeap<Value> {
-  @usableFromInline let address: UnsafeMutablePointer<Value>
+public struct OnHeap<Value> {
+  let address: UnsafeMutablePointer<Value>
 
-  @inlinable
-  package init(wrappedValue: consuming Value) {
+  public init(wrappedValue: consuming Value) {
     address = .allocate(capacity: 1)
     address.initialize(to: wrappedValue)
   }
 
-  @inlinable
-  package var wrappedValue: Value {
+  public var wrappedValue: Value {
     @inline(__always) _read { yield address.pointee }
     @inline(__always) nonmutating _modify { yield &address.pointee }
   }
 
   /// Ends the value.
-  @inlinable
-  package func giveBack() {
+  public func giveBack() {
     address.deinitialize(count: 1)
     address.deallocate()
   }

@@ -71,7 +71,6 @@ extension ByteBuffer {
   }
 
   /// Gives back what was consumed, a megabyte at a time.
-  @usableFromInline
   @inline(never)
   mutating func noteConsumed(_ size: Int) {
     attachments?.pointee.consumed += size

@@ -1,6 +1,6 @@
 /// Appends a word in double quotes as C's source would hold it, with `\n`, `\"` and `\x01`: what MONITOR
 /// and configuration files of Redis hold. Bytes above 126 are escaped as well unless they are kept.
-package func appendQuoted(
+public func appendQuoted(
   _ word: some Sequence<UInt8>, keepingHighBytes: Bool, to text: inout [UInt8]
 ) {
   text.append(UInt8(ascii: "\""))

@@ -1,20 +1,20 @@
 /// SplitMix64: the same seed gives the same numbers on every machine.
-package struct SeededGenerator: RandomNumberGenerator, Sendable {
+public struct SeededGenerator: RandomNumberGenerator, Sendable {
   private var state: UInt64
 
-  package init(seed: UInt64) { state = seed }
+  public init(seed: UInt64) { state = seed }
 
-  package mutating func next() -> UInt64 {
+  public mutating func next() -> UInt64 {
     let value = mix(state)
     state &+= 0x9e37_79b9_7f4a_7c15
     return value
   }
 
   /// A number in `0..<bound`; the bias is below 2^-32 for the bounds used here.
-  package mutating func below(_ bound: Int) -> Int {
+  public mutating func below(_ bound: Int) -> Int {
     Int(truncatingIfNeeded: next().multipliedFullWidth(by: UInt64(bound)).high)
   }
 
   /// True once in `times`.
-  package mutating func oneIn(_ times: Int) -> Bool { below(times) == 0 }
+  public mutating func oneIn(_ times: Int) -> Bool { below(times) == 0 }
 }

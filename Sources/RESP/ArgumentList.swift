@@ -4,56 +4,56 @@ import Primitives
 ///
 /// A list is reused from request to request: appending allocates only until the longest request so
 /// far has been seen, and a list that grew beyond `retained` entries is given back.
-package struct ArgumentList: ~Copyable {
-  @usableFromInline struct Range {
-    @usableFromInline var offset: Int
-    @usableFromInline var length: Int
+public struct ArgumentList: ~Copyable {
+  struct Range {
+    var offset: Int
+    var length: Int
   }
 
-  @usableFromInline var ranges: UnsafeMutablePointer<Range>?
+  var ranges: UnsafeMutablePointer<Range>?
   private var capacity = 0
-  @usableFromInline package private(set) var count = 0
-  @usableFromInline var base: UnsafeRawPointer?
+  public private(set) var count = 0
+  var base: UnsafeRawPointer?
   /// Inline requests are unescaped into bytes of their own.
   private var unescaped = ByteBuffer()
 
   private static let retained = 4096
 
-  package init() {}
+  public init() {}
 
   deinit { ranges?.deallocate() }
 
   /// Argument `index`; valid while the request's bytes are.
-  @inlinable @inline(__always)
-  package subscript(index: Int) -> UnsafeRawBufferPointer {
+  @inline(__always)
+  public subscript(index: Int) -> UnsafeRawBufferPointer {
     let range = ranges.unsafelyUnwrapped[index]
     return UnsafeRawBufferPointer(
       start: base.unsafelyUnwrapped + range.offset, count: range.length)
   }
 
   /// How far the arguments reach from the request's beginning: about the request's length.
-  @inlinable @inline(__always)
-  package var extent: Int {
+  @inline(__always)
+  public var extent: Int {
     let last = ranges.unsafelyUnwrapped[count &- 1]
     return last.offset &+ last.length
   }
 
   /// Empties the list for a request whose bytes begin at `base`.
-  @inlinable @inline(__always)
-  package mutating func reset(base: UnsafeRawPointer) {
+  @inline(__always)
+  public mutating func reset(base: UnsafeRawPointer) {
     self.base = base
     count = 0
     if _slowPath(capacity > ArgumentList.retained) { release() }
   }
 
   /// Whether the list has memory to give back.
-  package var holdsMemory: Bool { capacity > 0 || unescaped.capacity > 0 }
+  public var holdsMemory: Bool { capacity > 0 || unescaped.capacity > 0 }
 
   /// The request's bytes moved; the ranges hold.
-  package mutating func rebase(_ base: UnsafeRawPointer) { self.base = base }
+  public mutating func rebase(_ base: UnsafeRawPointer) { self.base = base }
 
-  @inlinable @inline(__always)
-  package mutating func append(offset: Int, length: Int) {
+  @inline(__always)
+  public mutating func append(offset: Int, length: Int) {
     if _slowPath(count == capacity) { grow() }
     ranges.unsafelyUnwrapped[count] = Range(offset: offset, length: length)
     count &+= 1
@@ -78,7 +78,7 @@ package struct ArgumentList: ~Copyable {
   }
 
   /// Fills the list from separate byte strings: for commands that a node makes itself.
-  package mutating func fill(_ words: [[UInt8]]) {
+  public mutating func fill(_ words: [[UInt8]]) {
     unescaped.removeAll()
     count = 0
     for word in words {
@@ -96,7 +96,7 @@ package struct ArgumentList: ~Copyable {
 extension ArgumentList {
   /// Splits a line in words as Redis's `sdssplitargs`: `"…"` with `\xHH \n \r \t \b \a`, `'…'` with
   /// `\'`. False when a quote is open or a word goes on right behind a closing quote.
-  package mutating func splitInline(_ line: UnsafeRawBufferPointer) -> Bool {
+  public mutating func splitInline(_ line: UnsafeRawBufferPointer) -> Bool {
     unescaped.removeAll()
     count = 0
     var at = 0

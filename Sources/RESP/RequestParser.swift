@@ -19,7 +19,7 @@ import Primitives
 // processMultibulkBuffer and processInlineBuffer), which clients and tests match on.
 
 /// What one look at the bytes of a connection yielded.
-package enum ParseOutcome: Equatable, Sendable {
+public enum ParseOutcome: Equatable, Sendable {
   /// A whole request of this many bytes; its arguments are in the list. Zero arguments: ignore it.
   case request(length: Int)
   /// More bytes are needed.
@@ -29,7 +29,7 @@ package enum ParseOutcome: Equatable, Sendable {
 }
 
 /// Why bytes are no request. The text follows `ERR Protocol error: `.
-package enum ProtocolError: Error, Equatable, Sendable {
+public enum ProtocolError: Error, Equatable, Sendable {
   case tooBigInlineRequest
   case unbalancedQuotes
   case tooBigCount
@@ -42,7 +42,7 @@ package enum ProtocolError: Error, Equatable, Sendable {
   case unauthenticatedBulkLength
 
   /// Redis's text, in bytes because it can quote one.
-  package var text: [UInt8] {
+  public var text: [UInt8] {
     switch self {
     case .tooBigInlineRequest: Array("too big inline request".utf8)
     case .unbalancedQuotes: Array("unbalanced quotes in request".utf8)
@@ -58,7 +58,7 @@ package enum ProtocolError: Error, Equatable, Sendable {
 }
 
 /// One connection's place in the request that it is sending.
-package struct RequestParser: ~Copyable {
+public struct RequestParser: ~Copyable {
   /// Arguments of the multibulk request that have not been seen to their end; 0 between requests.
   private var missing = 0
   /// The length of the argument whose bytes are awaited; -1 while its `$` line is.
@@ -71,10 +71,10 @@ package struct RequestParser: ~Copyable {
   private var countLimit = Limits.arguments
   private var bulkLimit = Limits.bulkBytes
 
-  package init() {}
+  public init() {}
 
   /// Whether the client has to log in first and is given little room until then.
-  package var isUnauthenticated: Bool {
+  public var isUnauthenticated: Bool {
     get { countLimit != Limits.arguments }
     set {
       countLimit = newValue ? Limits.unauthenticatedArguments : Limits.arguments
@@ -83,27 +83,27 @@ package struct RequestParser: ~Copyable {
   }
 
   /// Forgets an incomplete request: its bytes will be shown again from the first one.
-  package mutating func restart() {
+  public mutating func restart() {
     missing = 0
     bulkLength = -1
     position = 0
   }
 
   /// Gives back the memory for an incomplete request's words; between two requests.
-  package mutating func releaseMemory() {
+  public mutating func releaseMemory() {
     if partial.holdsMemory { partial = ArgumentList() }
   }
 
   /// True between two requests: nothing of the next one has been looked at.
-  package var isIdle: Bool { missing == 0 && position == 0 }
+  public var isIdle: Bool { missing == 0 && position == 0 }
 
   /// Takes the next request from the front of `bytes`, which begin where the last one ended.
   ///
   /// After `.incomplete` the caller shows the same bytes again with more behind them; the address
   /// may have changed. `arguments` is the caller's scratch list; its contents are only valid until
   /// the next call.
-  @inlinable @inline(__always)
-  package mutating func next(
+  @inline(__always)
+  public mutating func next(
     _ bytes: UnsafeRawBufferPointer, into arguments: inout ArgumentList
   ) -> ParseOutcome {
     guard bytes.count > position else { return .incomplete }
@@ -224,7 +224,7 @@ package struct RequestParser: ~Copyable {
   }
 
   /// A request that needs at least this many bytes in all before another look can help.
-  package var bytesNeeded: Int { bulkLength >= 0 ? position + bulkLength + 2 : position + 1 }
+  public var bytesNeeded: Int { bulkLength >= 0 ? position + bulkLength + 2 : position + 1 }
 
   private enum Line {
     case open

@@ -7,10 +7,10 @@ import Primitives
 /// One round is one call of `runOnce`: it waits, then calls the handlers of everything that is ready,
 /// and returns. Whoever holds the loop writes what there is to write between two rounds, so a socket
 /// gets one write a round however many requests came.
-package final class EventLoop {
+public final class EventLoop {
   let base: OpaquePointer
 
-  package init() {
+  public init() {
     // One thread: no locks.
     let configuration = event_config_new()
     event_config_set_flag(configuration, Int32(EVENT_BASE_FLAG_NOLOCK.rawValue))
@@ -24,13 +24,13 @@ package final class EventLoop {
   deinit { event_base_free(base) }
 
   /// Waits until something is ready and handles it.
-  package func runOnce() { event_base_loop(base, EVLOOP_ONCE) }
+  public func runOnce() { event_base_loop(base, EVLOOP_ONCE) }
 
   /// Ends the round behind the running handler; what else is ready comes in the next one.
-  package func endRound() { event_base_loopbreak(base) }
+  public func endRound() { event_base_loopbreak(base) }
 
   /// What a watcher waits for.
-  package enum Interest {
+  public enum Interest {
     case readable(Int32)
     case writable(Int32)
     case signal(Int32)
@@ -38,7 +38,7 @@ package final class EventLoop {
   }
 
   /// Watches until the watcher is stopped or freed. A timer watches once, when `schedule` says.
-  package func watch(_ interest: Interest, _ handler: @escaping () -> Void) -> Watcher {
+  public func watch(_ interest: Interest, _ handler: @escaping () -> Void) -> Watcher {
     let watcher = Watcher(self, handler)
     let context = Unmanaged.passUnretained(watcher).toOpaque()
     let (descriptor, kind) =
@@ -61,7 +61,7 @@ package final class EventLoop {
 }
 
 /// One thing that is watched.
-package final class Watcher {
+public final class Watcher {
   fileprivate let handler: () -> Void
   fileprivate var event: OpaquePointer?
   private var isStarted = false
@@ -75,20 +75,20 @@ package final class Watcher {
 
   deinit { if let event { event_free(event) } }
 
-  package func start() {
+  public func start() {
     guard !isStarted else { return }
     event_add(event, nil)
     isStarted = true
   }
 
-  package func stop() {
+  public func stop() {
     guard isStarted else { return }
     event_del(event)
     isStarted = false
   }
 
   /// Fires once after so many microseconds, instead of when it was to fire before.
-  package func schedule(microseconds: UInt64) {
+  public func schedule(microseconds: UInt64) {
     var time = timeval(
       tv_sec: Int(min(microseconds / 1_000_000, 1 << 30)), tv_usec: Int(microseconds % 1_000_000))
     event_add(event, &time)
@@ -97,14 +97,14 @@ package final class Watcher {
 
 /// Reads the clock that durations are measured by.
 @inline(__always)
-package func readMonotonicMicroseconds() -> UInt64 {
+public func readMonotonicMicroseconds() -> UInt64 {
   var time = timespec()
   clock_gettime(CLOCK_MONOTONIC, &time)
   return UInt64(time.tv_sec) * 1_000_000 + UInt64(time.tv_nsec) / 1000
 }
 
 /// Reads both clocks.
-package func readClocks() -> Instant {
+public func readClocks() -> Instant {
   var wall = timespec()
   var monotonic = timespec()
   clock_gettime(CLOCK_REALTIME, &wall)

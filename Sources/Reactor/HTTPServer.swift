@@ -18,16 +18,16 @@ import Primitives
 // with it, and as long as it has them, an event that says "timed out" makes evhttp close it.
 
 /// Answers on one address. Closed when freed.
-package final class HTTPServer {
+public final class HTTPServer {
   /// What a path answers.
-  package struct Answer {
-    package var status = 200
-    package var type: StaticString = "text/plain; charset=utf-8"
-    package init() {}
+  public struct Answer {
+    public var status = 200
+    public var type: StaticString = "text/plain; charset=utf-8"
+    public init() {}
   }
 
   /// Writes what is at a path; nil: there is nothing.
-  package typealias Handler = (_ path: String, _ body: inout ByteBuffer) -> Answer?
+  public typealias Handler = (_ path: String, _ body: inout ByteBuffer) -> Answer?
 
   /// The longest head of a request; Prometheus's has 300 bytes.
   private static let headBytes = 8 << 10
@@ -54,9 +54,9 @@ package final class HTTPServer {
   private var accepted = 0
 
   /// Connections that had to go for newer ones, or were too slow.
-  package private(set) var dropped = 0
+  public private(set) var dropped = 0
 
-  package init(
+  public init(
     _ loop: EventLoop, host: String, port: UInt16, handler: @escaping Handler
   ) throws(SocketError) {
     self.loop = loop
@@ -147,7 +147,7 @@ package final class HTTPServer {
 
   /// After each round: what evhttp is done with is closed, and the next round accepts again.
   @inline(__always)
-  package func finishRound() {
+  public func finishRound() {
     if _slowPath(!open.isEmpty) { removeClosed() }
     guard accepted > 0 else { return }
     accepted = 0
@@ -155,7 +155,7 @@ package final class HTTPServer {
   }
 
   /// From time to time: closes what is open for too long.
-  package func closeOverdue(now: UInt64) {
+  public func closeOverdue(now: UInt64) {
     removeClosed()
     while let oldest = open.first, now >= oldest.openedAt + HTTPServer.lifetime { drop(oldest) }
     evconnlistener_enable(listener)

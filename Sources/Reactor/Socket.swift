@@ -2,14 +2,14 @@ import CLinux
 import Glibc
 
 /// A TCP socket address.
-package struct SocketAddress {
+public struct SocketAddress {
   fileprivate var storage = sockaddr_storage()
   fileprivate var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
 
   init() {}
 
   /// Resolves a host. Addresses cost nothing; names ask the resolver and may take its time.
-  package init?(host: String, port: UInt16) {
+  public init?(host: String, port: UInt16) {
     var hints = addrinfo()
     hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
     hints.ai_flags = AI_NUMERICHOST
@@ -33,7 +33,7 @@ package struct SocketAddress {
   }
 
   /// `127.0.0.1:6379`, `[::1]:6379`
-  package var text: String {
+  public var text: String {
     var host = [CChar](repeating: 0, count: Int(NI_MAXHOST))
     var service = [CChar](repeating: 0, count: Int(NI_MAXSERV))
     let status = with { address, length in
@@ -49,21 +49,21 @@ package struct SocketAddress {
 }
 
 /// Why a socket could not be had.
-package struct SocketError: Error, CustomStringConvertible {
-  package let description: String
+public struct SocketError: Error, CustomStringConvertible {
+  public let description: String
 
   init(_ what: String) { description = "\(what): \(String(cString: strerror(errno)))" }
 }
 
 /// A TCP socket, non-blocking; closed when freed.
-package final class Socket {
-  package let descriptor: Int32
+public final class Socket {
+  public let descriptor: Int32
 
   private init(_ descriptor: Int32) { self.descriptor = descriptor }
 
   deinit { close(descriptor) }
 
-  package static func listen(
+  public static func listen(
     _ host: String, _ port: UInt16, backlog: Int32
   ) throws(SocketError) -> Socket {
     guard let address = SocketAddress(host: host, port: port) else {
@@ -82,7 +82,7 @@ package final class Socket {
   }
 
   /// Starts to connect; the socket is writable when that has ended, well or not.
-  package static func connect(_ host: String, _ port: UInt16) -> Socket? {
+  public static func connect(_ host: String, _ port: UInt16) -> Socket? {
     guard let address = SocketAddress(host: host, port: port),
       let socket = try? make(address, "connecting")
     else { return nil }
@@ -101,14 +101,14 @@ package final class Socket {
   }
 
   /// What one attempt to accept yielded.
-  package enum Accepted {
+  public enum Accepted {
     case connection(Socket, address: String)
     case none
     /// The process has no descriptor left.
     case exhausted
   }
 
-  package func accept() -> Accepted {
+  public func accept() -> Accepted {
     var address = SocketAddress()
     let descriptor = withUnsafeMutablePointer(to: &address.storage) { storage in
       storage.withMemoryRebound(to: sockaddr.self, capacity: 1) {
@@ -127,7 +127,7 @@ package final class Socket {
     setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &yes, socklen_t(4))
   }
 
-  package func keepAlive(seconds: Int32) {
+  public func keepAlive(seconds: Int32) {
     guard seconds > 0 else { return }
     var yes: Int32 = 1
     var idle = seconds
@@ -139,7 +139,7 @@ package final class Socket {
     setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_KEEPCNT, &probes, socklen_t(4))
   }
 
-  package var localAddress: String {
+  public var localAddress: String {
     var address = SocketAddress()
     withUnsafeMutablePointer(to: &address.storage) { storage in
       _ = storage.withMemoryRebound(to: sockaddr.self, capacity: 1) {
@@ -150,7 +150,7 @@ package final class Socket {
   }
 
   /// How an attempt to connect ended: 0 for well.
-  package var pendingError: Int32 {
+  public var pendingError: Int32 {
     var error: Int32 = 0
     var length = socklen_t(4)
     getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &length)
@@ -158,16 +158,16 @@ package final class Socket {
   }
 
   /// What one read yielded.
-  package enum Transferred {
+  public enum Transferred {
     case bytes(Int)
     case wouldBlock
     case ended
   }
 
   @inline(__always)
-  package func read(into buffer: UnsafeMutableRawBufferPointer) -> Transferred {
+  public func read(into buffer: UnsafeMutableRawBufferPointer) -> Transferred {
     while true {
-      let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
+      let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
       if count > 0 { return .bytes(count) }
       if count == 0 { return .ended }
       if errno == EINTR { continue }
@@ -177,7 +177,7 @@ package final class Socket {
 
   /// How many of the bytes the socket took; nil when the connection is gone.
   @inline(__always)
-  package func write(_ bytes: UnsafeRawBufferPointer) -> Int? {
+  public func write(_ bytes: UnsafeRawBufferPointer) -> Int? {
     while true {
       let count = Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
       if count >= 0 { return count }

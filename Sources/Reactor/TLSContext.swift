@@ -2,35 +2,35 @@ import CTLS
 import Glibc
 
 /// What the TLS parameters say.
-package struct TLSOptions: Sendable {
+public struct TLSOptions: Sendable {
   /// Whether a client has to show a certificate of the authority.
-  package enum ClientCertificates: Sendable {
+  public enum ClientCertificates: Sendable {
     case no, optional, yes
   }
 
-  package var certificateFile = ""
-  package var keyFile = ""
-  package var keyPassword = ""
-  package var authorityFile = ""
-  package var authorityDirectory = ""
-  package var clientCertificates = ClientCertificates.yes
+  public var certificateFile = ""
+  public var keyFile = ""
+  public var keyPassword = ""
+  public var authorityFile = ""
+  public var authorityDirectory = ""
+  public var clientCertificates = ClientCertificates.yes
   /// This node also dials: it has to know whom to believe.
-  package var isForPeers = false
+  public var isForPeers = false
   /// Words; none: all from TLS 1.2.
-  package var protocols = ""
-  package var ciphers = ""
-  package var ciphersuites = ""
-  package var prefersOwnCiphers = false
-  package var keepsSessions = true
-  package var sessions = 20_480
-  package var sessionSeconds = 300
+  public var protocols = ""
+  public var ciphers = ""
+  public var ciphersuites = ""
+  public var prefersOwnCiphers = false
+  public var keepsSessions = true
+  public var sessions = 20_480
+  public var sessionSeconds = 300
 
-  package init() {}
+  public init() {}
 }
 
 /// Why there can't be a TLS context. The texts are Redis's.
-package struct TLSError: Error, CustomStringConvertible {
-  package let description: String
+public struct TLSError: Error, CustomStringConvertible {
+  public let description: String
   init(_ description: String) { self.description = description }
 
   /// With OpenSSL's reason behind it.
@@ -49,12 +49,12 @@ package struct TLSError: Error, CustomStringConvertible {
 
 /// A certificate, its key, and whom to believe: what connections are made from. Connections keep the
 /// context that they were made from, so another one takes its place without them.
-package final class TLSContext {
+public final class TLSContext {
   let context: OpaquePointer
   let clientCertificates: TLSOptions.ClientCertificates
 
   /// Reads the files.
-  package init(_ options: TLSOptions) throws(TLSError) {
+  public init(_ options: TLSOptions) throws(TLSError) {
     ERR_clear_error()
     guard let context = SSL_CTX_new(TLS_method()) else {
       throw TLSError.withReason("Failed to create a TLS context")

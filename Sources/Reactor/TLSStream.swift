@@ -18,9 +18,9 @@ import Glibc
 // be taken for another's: it is emptied before each call.
 
 /// TLS on one connection. Not after `failed` or `ended`: then it is only to be dropped.
-package final class TLSStream {
+public final class TLSStream {
   /// What a connection waits for.
-  package enum Outcome {
+  public enum Outcome {
     case bytes(Int)
     /// Until the socket can be read, or written.
     case wantsRead, wantsWrite
@@ -34,19 +34,19 @@ package final class TLSStream {
   private var isEstablished = false
   private var hasFailed = false
   /// How reading ended, behind bytes that were delivered first: nothing more comes from the socket.
-  package private(set) var ending: Outcome?
+  public private(set) var ending: Outcome?
   /// The last attempt to read waits until the socket can be written, and the other way round.
-  package private(set) var readWantsWrite = false
-  package private(set) var writeWantsRead = false
+  public private(set) var readWantsWrite = false
+  public private(set) var writeWantsRead = false
 
   /// Messages without bytes for the node that one `read` goes past.
   private static let mostSilentMessages = 8
 
   /// The most that one record holds.
-  package static let recordBytes = 16 << 10
+  public static let recordBytes = 16 << 10
 
   /// The side that was dialled. `isForPeer`: the other side has to show a certificate in any case.
-  package static func accepting(
+  public static func accepting(
     _ socket: Socket, _ context: TLSContext, isForPeer: Bool
   ) -> TLSStream? {
     guard let stream = TLSStream(socket, context) else { return nil }
@@ -64,7 +64,7 @@ package final class TLSStream {
 
   /// The side that dials. The other one's certificate has to be of the authority; its name does not
   /// matter, as in Redis.
-  package static func dialling(_ socket: Socket, _ context: TLSContext) -> TLSStream? {
+  public static func dialling(_ socket: Socket, _ context: TLSContext) -> TLSStream? {
     guard let stream = TLSStream(socket, context) else { return nil }
     coterie_tls_verify(stream.stream, SSL_VERIFY_PEER)
     SSL_set_connect_state(stream.stream)
@@ -85,13 +85,13 @@ package final class TLSStream {
   deinit { SSL_free(stream) }
 
   /// What one step of a handshake led to.
-  package enum Handshake {
+  public enum Handshake {
     case done
     case wantsRead, wantsWrite
     case failed(String)
   }
 
-  package func handshake() -> Handshake {
+  public func handshake() -> Handshake {
     ERR_clear_error()
     let status = SSL_do_handshake(stream)
     if status == 1 {
@@ -116,7 +116,7 @@ package final class TLSStream {
   }
 
   /// Reads until `buffer` has no room for another record or the socket has no more.
-  package func read(into buffer: UnsafeMutableRawBufferPointer) -> Outcome {
+  public func read(into buffer: UnsafeMutableRawBufferPointer) -> Outcome {
     if let ending { return ending }
     var total = 0
     var silent = 0
@@ -148,7 +148,7 @@ package final class TLSStream {
   }
 
   /// Writes as much as the socket takes: how many of the bytes; nil when the connection is gone.
-  package func write(_ bytes: UnsafeRawBufferPointer) -> Int? {
+  public func write(_ bytes: UnsafeRawBufferPointer) -> Int? {
     var total = 0
     writeWantsRead = false
     while total < bytes.count, let start = bytes.baseAddress {
@@ -182,7 +182,7 @@ package final class TLSStream {
   }
 
   /// Tells the other side that nothing more comes, if the socket takes it at once.
-  package func sayEnd() {
+  public func sayEnd() {
     guard isEstablished, !hasFailed else { return }
     ERR_clear_error()
     SSL_shutdown(stream)

@@ -26,9 +26,9 @@ import Primitives
 // A hint costs its bytes and `overhead`, measured at 1,000,000 hints of 64 bytes.
 
 /// The hints of one node.
-package struct HintStore: ~Copyable {
+public struct HintStore: ~Copyable {
   /// Bytes that a hint takes beside its key and its object.
-  package static let overhead = 176
+  public static let overhead = 176
   private static let shards = 1024
   private static let pageHints = 4096
   private static let seed: UInt64 = 0x41d7
@@ -71,12 +71,12 @@ package struct HintStore: ~Copyable {
   private var end = 0
   private var vacant: [Int] = []
   private var births: UInt32 = 0
-  package private(set) var bytes = 0
-  package private(set) var count = 0
+  public private(set) var bytes = 0
+  public private(set) var count = 0
   /// Counts removals: what a write of this node has seen here may be gone when it changes.
-  package private(set) var epoch = 0
+  public private(set) var epoch = 0
 
-  package init() {}
+  public init() {}
 
   deinit {
     for target in targets {
@@ -88,10 +88,10 @@ package struct HintStore: ~Copyable {
   // MARK: Keeping
 
   /// What `keep` is bounded by, in bytes.
-  package struct Bounds: Sendable {
-    package var perTarget: Int
-    package var inAll: Int
-    package init(perTarget: Int, inAll: Int) {
+  public struct Bounds: Sendable {
+    public var perTarget: Int
+    public var inAll: Int
+    public init(perTarget: Int, inAll: Int) {
       self.perTarget = perTarget
       self.inAll = inAll
     }
@@ -100,7 +100,7 @@ package struct HintStore: ~Copyable {
   /// Keeps an object for `target`, joined with what is kept for the same key. Returns how many
   /// older hints had to go; nil when it is not kept: it alone is above the bounds, or another key
   /// has its 64 bits of hash.
-  package mutating func keep(
+  public mutating func keep(
     target: UInt64, database: Int, key: UnsafeRawBufferPointer, object: ObjectView,
     within bounds: Bounds
   ) -> Int? {
@@ -253,7 +253,7 @@ package struct HintStore: ~Copyable {
   }
 
   /// Entries in all lines. For tests.
-  package var queued: Int { targets.reduce(0) { $0 + $1.pointee.queue.count } }
+  public var queued: Int { targets.reduce(0) { $0 + $1.pointee.queue.count } }
 
   /// Brings to the head of a line an entry that stands for a hint as it is now. One that was written
   /// over since goes back with its present stamp.
@@ -283,7 +283,7 @@ package struct HintStore: ~Copyable {
   /// Puts the oldest hints for `target` into `batch`, up to about `limit` bytes:
   /// u8 database | u32 key length | key | u32 object length | object, each. They are in flight until
   /// `taken` or `lost`. Returns how many there are.
-  package mutating func takeBatch(
+  public mutating func takeBatch(
     for id: UInt64, limit: Int, into batch: inout ByteBuffer
   ) -> Int {
     let target = target(id)
@@ -305,14 +305,14 @@ package struct HintStore: ~Copyable {
   }
 
   /// The target holds the batch. What was written meanwhile stays. Returns how many are gone.
-  package mutating func taken(by id: UInt64) -> Int {
+  public mutating func taken(by id: UInt64) -> Int {
     let batch = landed(id)
     for place in batch { remove(place) }
     return batch.count
   }
 
   /// The target may not hold the batch: it goes out again.
-  package mutating func lost(_ id: UInt64) {
+  public mutating func lost(_ id: UInt64) {
     let target = target(id)
     for place in landed(id) {
       guard var hint = hint(place) else { continue }
@@ -334,13 +334,13 @@ package struct HintStore: ~Copyable {
     }.map(\.place)
   }
 
-  package func isInFlight(_ id: UInt64) -> Bool {
+  public func isInFlight(_ id: UInt64) -> Bool {
     guard let index = ids.firstIndex(of: id) else { return false }
     return !targets[index].pointee.inFlight.isEmpty
   }
 
   /// Drops a target's hints: it is no member any more. Returns how many.
-  package mutating func forget(_ id: UInt64) -> Int {
+  public mutating func forget(_ id: UInt64) -> Int {
     let target = target(id)
     var dropped = 0
     while dropOldest(target) { dropped += 1 }
@@ -353,7 +353,7 @@ package struct HintStore: ~Copyable {
   }
 
   /// Drops the hints of a database that a flush has covered.
-  package mutating func flush(database: Int, upTo barrier: Stamp) {
+  public mutating func flush(database: Int, upTo barrier: Stamp) {
     guard count > 0 else { return }
     for place in 0..<end {
       guard let hint = hint(place), Int(hint.database) == database, hint.stamp <= barrier else {
@@ -364,7 +364,7 @@ package struct HintStore: ~Copyable {
   }
 
   /// Drops hints whose version is older than `oldest`. Returns how many.
-  package mutating func expire(before oldest: Stamp) -> Int {
+  public mutating func expire(before oldest: Stamp) -> Int {
     var dropped = 0
     for target in targets {
       while let first = target.pointee.queue.first, first.stamp < oldest,
@@ -380,7 +380,7 @@ package struct HintStore: ~Copyable {
   // MARK: Looking
 
   /// What is kept of a key, for whichever targets, joined: an encoded object.
-  package func object(database: Int, key: UnsafeRawBufferPointer) -> [UInt8]? {
+  public func object(database: Int, key: UnsafeRawBufferPointer) -> [UInt8]? {
     guard count > 0 else { return nil }
     var found: [UInt8]?
     for target in targets where target.pointee.count > 0 {
@@ -395,16 +395,16 @@ package struct HintStore: ~Copyable {
   }
 
   /// Who hints are kept for.
-  package struct Summary: Sendable {
-    package var target: UInt64
-    package var count: Int
-    package var bytes: Int
+  public struct Summary: Sendable {
+    public var target: UInt64
+    public var count: Int
+    public var bytes: Int
     /// The stamp of the oldest one, in flight or not.
-    package var oldest: Stamp?
+    public var oldest: Stamp?
   }
 
   /// One line a target that has hints.
-  package func summaries() -> [Summary] {
+  public func summaries() -> [Summary] {
     var summaries: [Summary] = []
     for target in targets where target.pointee.count > 0 {
       summaries.append(
@@ -415,12 +415,12 @@ package struct HintStore: ~Copyable {
     return summaries
   }
 
-  package var targetIDs: [UInt64] {
+  public var targetIDs: [UInt64] {
     targets.filter { $0.pointee.count > 0 }.map { $0.pointee.id }
   }
 
   /// Hints for one target.
-  package func count(for id: UInt64) -> Int {
+  public func count(for id: UInt64) -> Int {
     ids.firstIndex(of: id).map { targets[$0].pointee.count } ?? 0
   }
 
@@ -434,7 +434,7 @@ package struct HintStore: ~Copyable {
   }
 
   /// The stamp of the oldest hint; nil when there is none. Cost: one look a target.
-  package var oldest: Stamp? {
+  public var oldest: Stamp? {
     guard count > 0 else { return nil }
     var least: Stamp?
     for target in targets where target.pointee.count > 0 {

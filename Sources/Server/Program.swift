@@ -3,11 +3,11 @@ import Configuration
 import Glibc
 
 /// `coterie-server`: what the command line asks for.
-package enum Program {
-  package static let version = "0.1.0"
+public enum Program {
+  public static let version = "0.1.0"
 
   /// Runs the program; returns its exit code.
-  package static func run(_ words: [String]) -> Int32 {
+  public static func run(_ words: [String]) -> Int32 {
     do {
       return try start(try CommandLineRequest(words))
     } catch {

@@ -20,7 +20,7 @@ import Reactor
 // still writes replies.
 
 /// A running node with its sockets.
-package final class Server {
+public final class Server {
   let loop = EventLoop()
   let settings: Settings
   private let file: String?
@@ -75,7 +75,7 @@ package final class Server {
   private static let stopPatience: UInt64 = 5_000_000
 
   /// Prepares a node: reads its state, opens its ports.
-  package init(settings: Settings, file: String?) throws(ConfigurationError) {
+  public init(settings: Settings, file: String?) throws(ConfigurationError) {
     self.settings = settings
     self.file = file
     let port = UInt16(settings.mainPort)
@@ -224,7 +224,7 @@ package final class Server {
   // MARK: Running
 
   /// Runs until the node is told to stop.
-  package func run() {
+  public func run() {
     signal(SIGPIPE, SIG_IGN)
     for number in [SIGTERM, SIGINT] {
       watchers.append(loop.watch(.signal(number)) { [unowned self] in self.stop() })

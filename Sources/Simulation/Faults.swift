@@ -1,12 +1,12 @@
 /// What the simulator does to a cluster.
-package enum FaultKind: Int, Sendable, CaseIterable {
+public enum FaultKind: Int, Sendable, CaseIterable {
   case lostMessage, doubledMessage, overtakenMessage
   case slowLink, cutLink, partition, oneWayPartition
   case pause, crash, clockSkew, clockJump
   case join, leave, replacement
 
   /// The plural, as in "3 crashes".
-  package var name: String {
+  public var name: String {
     switch self {
     case .lostMessage: "lost messages"
     case .doubledMessage: "doubled messages"
@@ -27,24 +27,24 @@ package enum FaultKind: Int, Sendable, CaseIterable {
 }
 
 /// How often each fault happened.
-package struct FaultCounts: Sendable {
+public struct FaultCounts: Sendable {
   private var counts = [Int](repeating: 0, count: FaultKind.allCases.count)
 
-  package init() {}
+  public init() {}
 
   /// How often one kind happened.
-  package subscript(kind: FaultKind) -> Int {
+  public subscript(kind: FaultKind) -> Int {
     get { counts[kind.rawValue] }
     set { counts[kind.rawValue] = newValue }
   }
 
   /// Adds the counts of another run.
-  package static func += (left: inout FaultCounts, right: FaultCounts) {
+  public static func += (left: inout FaultCounts, right: FaultCounts) {
     for index in left.counts.indices { left.counts[index] += right.counts[index] }
   }
 
   /// What happened at all: "3 crashes, 1 pauses".
-  package var summary: String {
+  public var summary: String {
     let seen = FaultKind.allCases.filter { self[$0] > 0 }
     return seen.isEmpty ? "none" : seen.map { "\(self[$0]) \($0.name)" }.joined(separator: ", ")
   }

@@ -17,7 +17,7 @@ import Primitives
 // The same options give the same result.
 
 /// The failure detectors of a cluster, and the network between them.
-package struct MembershipWorld {
+public struct MembershipWorld {
   private struct Place {
     var swim: Swim
     var generator: SeededGenerator
@@ -71,7 +71,7 @@ package struct MembershipWorld {
   /// Kind and length before each message on a peer link: Frame+Encoding.swift.
   private static let frameHead = 5
 
-  package init(_ options: MembershipOptions) {
+  public init(_ options: MembershipOptions) {
     self.options = options
     random = SeededGenerator(seed: options.seed ^ 0x5317)
     let table = MembershipWorld.table(options.nodes)
@@ -87,7 +87,7 @@ package struct MembershipWorld {
   }
 
   /// Measures everything that `MembershipResult` holds.
-  package static func run(_ options: MembershipOptions) -> MembershipResult {
+  public static func run(_ options: MembershipOptions) -> MembershipResult {
     var world = MembershipWorld(options)
     var result = MembershipResult(options: options)
     world.measureRest(&result)

@@ -2,18 +2,18 @@ import CacheNode
 import Primitives
 
 /// What a run came to.
-package struct SimulationResult: Sendable {
-  package var seed: UInt64
-  package var options: SimulationOptions
+public struct SimulationResult: Sendable {
+  public var seed: UInt64
+  public var options: SimulationOptions
   /// What went wrong; nil when nothing did.
-  package var failure: String?
+  public var failure: String?
   /// A hash of every delivery and reply: the same seed gives the same one in any process.
-  package var trace: UInt64
-  package var events: Int
-  package var commands: Int
-  package var errors: Int
-  package var simulatedMicroseconds: UInt64
-  package var faults: FaultCounts
+  public var trace: UInt64
+  public var events: Int
+  public var commands: Int
+  public var errors: Int
+  public var simulatedMicroseconds: UInt64
+  public var faults: FaultCounts
 }
 
 // # A run
@@ -27,7 +27,7 @@ package struct SimulationResult: Sendable {
 // and then everything that was promised has to be there, read from every node.
 
 /// One run: a cluster under load and faults, then healed and judged.
-package final class Simulation {
+public final class Simulation {
   enum Phase {
     case load
     case heal
@@ -67,7 +67,7 @@ package final class Simulation {
   /// After a heal every command has to succeed from then on.
   static let recovery: UInt64 = 2_000_000
 
-  package init(_ options: SimulationOptions, tracedKey: String? = nil) {
+  public init(_ options: SimulationOptions, tracedKey: String? = nil) {
     self.options = options
     self.tracedKey = tracedKey
     world = World(options)
@@ -88,11 +88,11 @@ package final class Simulation {
     }
   }
 
-  package static func run(seed: UInt64, sabotage: Sabotage = []) -> SimulationResult {
+  public static func run(seed: UInt64, sabotage: Sabotage = []) -> SimulationResult {
     Simulation(SimulationOptions(seed: seed, sabotage: sabotage)).run()
   }
 
-  package func run() -> SimulationResult {
+  public func run() -> SimulationResult {
     for phase in [formCluster, runLoad, heal, converge, readAll] where world.failure == nil {
       phase()
     }

@@ -2,44 +2,44 @@ import CacheNode
 import Primitives
 
 /// What one simulated run is made of; all of it is drawn from the seed.
-package struct SimulationOptions: Sendable {
+public struct SimulationOptions: Sendable {
   /// `anti-entropy-interval` of all nodes, in seconds.
-  package static let antiEntropySeconds = 5
+  public static let antiEntropySeconds = 5
 
-  package var seed: UInt64
-  package var sabotage: Sabotage = []
-  package var nodes: Int
-  package var copies: Int
-  package var write: Int
-  package var read: Int
-  package var clients: Int
+  public var seed: UInt64
+  public var sabotage: Sabotage = []
+  public var nodes: Int
+  public var copies: Int
+  public var write: Int
+  public var read: Int
+  public var clients: Int
   /// Milliseconds of load with faults; then all heals.
-  package var faultMilliseconds: UInt64
+  public var faultMilliseconds: UInt64
   /// The longest time that a message takes, in microseconds.
-  package var delay: UInt64
+  public var delay: UInt64
   /// Messages one by one, lost, doubled and out of order, instead of streams that keep their order.
-  package var isDatagram: Bool
+  public var isDatagram: Bool
   /// Per cent of lost messages, of doubled ones.
-  package var loss: Int
-  package var duplication: Int
-  package var partitions: Bool
-  package var slowLinks: Bool
-  package var crashes: Bool
-  package var pauses: Bool
+  public var loss: Int
+  public var duplication: Int
+  public var partitions: Bool
+  public var slowLinks: Bool
+  public var crashes: Bool
+  public var pauses: Bool
   /// The largest difference of a node's wall clock from true time, in milliseconds.
-  package var skew: Int
-  package var clockJumps: Bool
-  package var joins: Bool
-  package var leaves: Bool
-  package var replacements: Bool
-  package var blindWriteSibling: Bool
+  public var skew: Int
+  public var clockJumps: Bool
+  public var joins: Bool
+  public var leaves: Bool
+  public var replacements: Bool
+  public var blindWriteSibling: Bool
   /// Fallbacks count toward W.
-  package var isSloppy: Bool
+  public var isSloppy: Bool
   /// The nodes prove to each other that they know a secret.
-  package var hasSecret: Bool
+  public var hasSecret: Bool
 
   /// Draws the options.
-  package init(seed: UInt64, sabotage: Sabotage = []) {
+  public init(seed: UInt64, sabotage: Sabotage = []) {
     var random = SeededGenerator(seed: seed ^ 0x0b7105)
     self.seed = seed
     self.sabotage = sabotage
@@ -113,25 +113,25 @@ package struct SimulationOptions: Sendable {
   }
 
   /// R copies and W copies always have one in common: not where a fallback may count as one.
-  package var isStrict: Bool {
+  public var isStrict: Bool {
     let isQuiet = !(partitions || slowLinks || losesMemory || pauses || loss > 0)
     return write + read > copies && (!isSloppy || isQuiet)
   }
   /// Any two writes have a copy in common, so that a later one sees an earlier one's stamp.
-  package var writesMeet: Bool { write * 2 > copies }
+  public var writesMeet: Bool { write * 2 > copies }
   /// Some nodes lose their memory.
-  package var losesMemory: Bool { crashes || replacements }
+  public var losesMemory: Bool { crashes || replacements }
   /// Every message arrives in the end, on a link that stays.
-  package var isLossless: Bool {
+  public var isLossless: Bool {
     loss == 0 && !partitions && !slowLinks && !losesMemory && !pauses && !joins && !leaves
   }
   /// How many nodes may be without their memory at once: fewer than hold an acknowledged write.
-  package var crashesAtOnce: Int { max(1, min(write, copies) - 1) }
+  public var crashesAtOnce: Int { max(1, min(write, copies) - 1) }
   /// So many crashes at once lose nothing that was acknowledged.
-  package var survivesCrashes: Bool { !losesMemory || (isStrict && write >= 2) }
+  public var survivesCrashes: Bool { !losesMemory || (isStrict && write >= 2) }
 
   /// One line.
-  package var summary: String {
+  public var summary: String {
     var words = ["nodes \(nodes), n \(copies) w \(write) r \(read), clients \(clients)"]
     words.append(isDatagram ? "messages" : "streams")
     words.append("delay \(delay) µs")

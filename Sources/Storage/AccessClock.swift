@@ -15,23 +15,23 @@ import Primitives
 // over in less); no field, and the order of writes instead (hits would not count).
 
 /// What records are marked with when they are used.
-package struct AccessClock: Sendable {
+public struct AccessClock: Sendable {
   /// The counter of a new object, so that it outlives those that are used no more.
-  package static let newCounter: UInt32 = 5
+  public static let newCounter: UInt32 = 5
   private static let frequencyFlag: UInt32 = 1 << 31
 
   /// Whether uses are counted instead of dated.
-  package var countsUses = false
+  public var countsUses = false
   /// `lfu-log-factor`, `lfu-decay-time`.
-  package var logFactor = 10
-  package var decayMinutes = 1
+  public var logFactor = 10
+  public var decayMinutes = 1
   private var ticks: UInt32 = 0
   private var minute: UInt32 = 0
   private var noise: UInt64 = 0x9e37_79b9_7f4a_7c15
 
-  package init() {}
+  public init() {}
 
-  package mutating func set(milliseconds: UInt64) {
+  public mutating func set(milliseconds: UInt64) {
     ticks = UInt32(truncatingIfNeeded: milliseconds >> 4) & ~AccessClock.frequencyFlag
     minute = UInt32(truncatingIfNeeded: milliseconds / 60_000) & 0xffff
   }
@@ -65,7 +65,7 @@ package struct AccessClock: Sendable {
   }
 
   /// The counter as it is now.
-  package func counter(_ mark: UInt32) -> UInt32 {
+  public func counter(_ mark: UInt32) -> UInt32 {
     guard mark & AccessClock.frequencyFlag != 0 else { return AccessClock.newCounter }
     let counter = mark & 0xff
     guard decayMinutes > 0 else { return counter }
@@ -75,7 +75,7 @@ package struct AccessClock: Sendable {
   }
 
   /// Milliseconds since the last use; 0 when uses are counted.
-  package func idle(_ mark: UInt32) -> UInt64 {
+  public func idle(_ mark: UInt32) -> UInt64 {
     guard mark & AccessClock.frequencyFlag == 0 else { return 0 }
     return UInt64((ticks &- mark) & ~AccessClock.frequencyFlag) << 4
   }

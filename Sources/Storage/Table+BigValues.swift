@@ -6,12 +6,12 @@ extension Table {
   /// Says that the bytes that are written next may be kept where they lie, until `endOffer`: they
   /// are a big value in the buffer that `lender` was told of.
   @inline(__always)
-  package mutating func offer(_ bytes: UnsafeRawBufferPointer) {
+  public mutating func offer(_ bytes: UnsafeRawBufferPointer) {
     if _slowPath(bytes.count >= Limits.bigValueBytes) { offered = bytes }
   }
 
   @inline(__always)
-  package mutating func endOffer() { offered = nil }
+  public mutating func endOffer() { offered = nil }
 
   /// The blob of a value of `length` bytes: the offered bytes, or the old value's when it keeps all of
   /// them, or a new one with the first `keep` bytes of the old value. What is not kept reads as

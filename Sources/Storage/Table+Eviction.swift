@@ -2,7 +2,7 @@ import Objects
 import Primitives
 
 /// Which objects go first when memory is short.
-package enum EvictionOrder: Sendable {
+public enum EvictionOrder: Sendable {
   /// Those that were used longest ago, as the access clock dates them.
   case recency
   /// Those that are used least, as it counts.
@@ -15,7 +15,7 @@ package enum EvictionOrder: Sendable {
 
 /// Objects that should go, of those that samples have shown: the best of many samples is near the best
 /// of all (Redis 3.0 keeps such a pool for the same reason). Sorted, the best last.
-package struct EvictionPool: Sendable {
+public struct EvictionPool: Sendable {
   struct Candidate: Sendable {
     var database: Int
     var slot: Int
@@ -28,9 +28,9 @@ package struct EvictionPool: Sendable {
   static let places = 16
   private var candidates: [Candidate] = []
 
-  package init() { candidates.reserveCapacity(EvictionPool.places + 1) }
+  public init() { candidates.reserveCapacity(EvictionPool.places + 1) }
 
-  package mutating func removeAll() { candidates.removeAll(keepingCapacity: true) }
+  public mutating func removeAll() { candidates.removeAll(keepingCapacity: true) }
 
   func wants(_ rank: UInt64) -> Bool {
     candidates.count < EvictionPool.places || rank > (candidates.first?.rank ?? 0)
@@ -59,7 +59,7 @@ extension Table {
   /// when none was found; with few deadlines among many keys the next call looks further on.
   ///
   /// Cost: `samples` times three cache misses.
-  package mutating func evict(
+  public mutating func evict(
     _ order: EvictionOrder, onlyWithDeadline: Bool, samples: Int, now: UInt64,
     pool: inout EvictionPool, _ random: inout SeededGenerator,
     isPinned: (_ hash: UInt64) -> Bool = { _ in false }
@@ -139,24 +139,16 @@ extension Table {
   // MARK: Moving together
 
   /// Moves records of one slot that lie in sparse chunks, so that those get free: from the segment
-  /// with this number on, until `limit` records were looked at. No view of an object holds across this
+  /// that holds this place on, until `limit` records were looked at. No view of an object holds across this
   /// call.
-  package mutating func compact(
+  public mutating func compact(
     database: Int, slot: Int, from first: Int, limit: Int
   ) -> (looked: Int, moved: Int, next: Int?) {
     guard let table = homes[database], table[slot].total > 0 else { return (0, 0, nil) }
     let arena = arena
     var looked = 0
     var moved = 0
-    var number = 0
-    var next: Int?
-    Table.forEachSegment(table[slot]) { segment, _ in
-      defer { number += 1 }
-      guard number >= first, next == nil else { return }
-      if looked >= limit {
-        next = number
-        return
-      }
+    let next = Table.forEachSegment(table[slot], from: first) { segment, _ in
       looked += segment.used
       for index in 0..<segment.used {
         let entry = Entry(segment.entries[index])
@@ -172,6 +164,7 @@ extension Table {
         arena.pointee.freeCell(record.base, cell: cell)
         moved += 1
       }
+      return looked < limit
     }
     return (looked, moved, next)
   }

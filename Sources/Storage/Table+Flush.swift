@@ -25,7 +25,7 @@ struct FlushedDatabase {
 extension Table {
   /// Empties a database at once when all its objects are from `barrier` or before; false when some
   /// may be later, or are sibling sets, and nothing was done.
-  package mutating func flush(database: Int, upTo barrier: Stamp) -> Bool {
+  public mutating func flush(database: Int, upTo barrier: Stamp) -> Bool {
     guard let table = homes[database], counts[database].live + counts[database].tombstones > 0
     else { return true }
     guard counts[database].latest <= barrier, siblingSets == 0 else { return false }
@@ -37,10 +37,10 @@ extension Table {
     return true
   }
 
-  package var hasFlushed: Bool { !flushed.isEmpty }
+  public var hasFlushed: Bool { !flushed.isEmpty }
 
   /// Frees about so many records of flushed databases, a segment at least.
-  package mutating func freeFlushed(_ limit: Int) {
+  public mutating func freeFlushed(_ limit: Int) {
     var left = limit
     while left > 0, var old = flushed.first {
       left -= freeSome(&old, left)

@@ -2,7 +2,7 @@ import Objects
 import Primitives
 
 /// What merging an object into the table did.
-package enum MergeOutcome: Equatable, Sendable {
+public enum MergeOutcome: Equatable, Sendable {
   /// The table holds the incoming object, or the join of both.
   case changed
   /// The table held it already.
@@ -18,8 +18,8 @@ extension Table {
   ///
   /// Commutative, associative and idempotent. `resolved` becomes true when a sibling set was cut to
   /// its highest version. Cost for LWW: one look-up and one copy of the value.
-  @inlinable @inline(__always)
-  package mutating func merge(
+  @inline(__always)
+  public mutating func merge(
     database: Int, slot: Int, hash: UInt64, key: UnsafeRawBufferPointer, incoming: ObjectView,
     tree: Int = 0, resolved: inout Bool
   ) -> MergeOutcome {
@@ -37,8 +37,8 @@ extension Table {
   }
 
   /// Puts `object` under `key`, whatever was there. The object's bytes lie outside the table.
-  @inlinable @inline(__always)
-  package mutating func store(
+  @inline(__always)
+  public mutating func store(
     database: Int, slot: Int, hash: UInt64, key: UnsafeRawBufferPointer, object: ObjectView,
     tree: Int = 0
   ) -> Bool {
@@ -74,7 +74,7 @@ extension Table {
   }
 
   /// Puts a sibling set under `key`. Copies the set's values.
-  package mutating func store(
+  public mutating func store(
     siblings set: SiblingSet, database: Int, slot: Int, hash: UInt64,
     key: UnsafeRawBufferPointer, tree: Int = 0
   ) -> Bool {

@@ -1,3 +1,4 @@
+import CMemory
 import Objects
 import Primitives
 
@@ -26,16 +27,15 @@ import Primitives
 // costs twice the bytes; sorted entries make SCAN's cursor trivial).
 
 /// A key's place in the table as far as its bytes say, and where the search for it begins.
-package struct LocatedKey {
-  package var isValid = false
-  package var slot = 0
-  package var hash: UInt64 = 0
+public struct LocatedKey {
+  public var isValid = false
+  public var slot = 0
+  public var hash: UInt64 = 0
   fileprivate var root: UInt = 0
-  fileprivate var guess = 0
 
-  package init() {}
+  public init() {}
 
-  package init(isValid: Bool, slot: Int, hash: UInt64) {
+  public init(isValid: Bool, slot: Int, hash: UInt64) {
     self.isValid = isValid
     self.slot = slot
     self.hash = hash
@@ -43,7 +43,7 @@ package struct LocatedKey {
 }
 
 /// The objects of one node, by database, slot and key.
-package struct Table: ~Copyable {
+public struct Table: ~Copyable {
   /// A slot of one database.
   struct Home {
     /// 0, the address of a segment, or that of a directory with the lowest bit set.
@@ -54,19 +54,19 @@ package struct Table: ~Copyable {
     var total: UInt32 = 0
   }
 
-  package let databases: Int
-  package let slots: Int
+  public let databases: Int
+  public let slots: Int
   let homes: UnsafeMutablePointer<UnsafeMutablePointer<Home>?>
   /// On the heap, because `deinit` still has to free records through it.
   let arena: UnsafeMutablePointer<RecordArena>
   /// The values that lie outside of records, and the graveyard of what is large.
-  package let blobs = BlobStore.make()
+  public let blobs = BlobStore.make()
   /// Keeps big values where they came in.
-  package var lender: Lender
+  public var lender: Lender
   /// A big value that is about to be written and may be kept in place: see Table+BigValues.
   var offered: UnsafeRawBufferPointer?
   /// The next write changes bytes that it keeps: nobody else may be reading them.
-  package var mustOwnNext = false
+  public var mustOwnNext = false
   var actors = ActorTable()
   var trees: HashTrees
   private let seed: UInt64
@@ -78,16 +78,16 @@ package struct Table: ~Copyable {
   /// Databases that were flushed and whose memory is not given back yet, oldest first.
   var flushed: [FlushedDatabase] = []
   /// Objects in them, and those that are gone.
-  package internal(set) var flushedCount = 0
-  package internal(set) var freedCount = 0
+  public internal(set) var flushedCount = 0
+  public internal(set) var freedCount = 0
   /// Objects that are sibling sets: as long as there are none, a write need not look for them.
-  package internal(set) var siblingSets = 0
+  public internal(set) var siblingSets = 0
   /// Marks records that are used.
-  package var accessClock = AccessClock()
+  public var accessClock = AccessClock()
   /// Where the next look for an object with a deadline goes on; -1 anywhere.
   var sampleSlot = -1
   /// Merges after which a key had more concurrent values than before.
-  package internal(set) var conflicts = 0
+  public internal(set) var conflicts = 0
 
   struct Counts {
     var live = 0
@@ -98,7 +98,7 @@ package struct Table: ~Copyable {
     var latest = Stamp.zero
   }
 
-  package init(databases: Int, slots: Int, seed: UInt64) {
+  public init(databases: Int, slots: Int, seed: UInt64) {
     self.databases = databases
     self.slots = slots
     self.seed = seed
@@ -128,48 +128,52 @@ package struct Table: ~Copyable {
 
   // MARK: Counts
 
-  package func liveCount(database: Int) -> Int { counts[database].live }
-  package func tombstoneCount(database: Int) -> Int { counts[database].tombstones }
+  public func liveCount(database: Int) -> Int { counts[database].live }
+  public func tombstoneCount(database: Int) -> Int { counts[database].tombstones }
+  /// Objects with the tombstones.
+  public func totalCount(database: Int) -> Int {
+    counts[database].live + counts[database].tombstones
+  }
   /// Objects with a deadline that are no tombstones.
-  package func deadlineCount(database: Int) -> Int { counts[database].deadlines }
+  public func deadlineCount(database: Int) -> Int { counts[database].deadlines }
   /// The mean of those objects' deadlines; 0 when there are none.
-  package func meanDeadline(database: Int) -> UInt64 {
+  public func meanDeadline(database: Int) -> UInt64 {
     let count = UInt64(counts[database].deadlines)
     return count == 0 ? 0 : counts[database].deadlineSum / count
   }
   /// Bytes held for objects and their index.
-  package var bytes: Int {
+  public var bytes: Int {
     arena.pointee.bytes + indexBytes + trees.bytes + blobs.pointee.liveBytes
       + blobs.pointee.buriedBytes
   }
   /// Bytes of objects, their index and the hash trees, without memory that waits to be used again.
-  @inlinable @inline(__always)
-  package var usedBytes: Int {
+  @inline(__always)
+  public var usedBytes: Int {
     arena.pointee.usedBytes &+ indexBytes &+ trees.bytes &+ blobs.pointee.liveBytes
   }
   /// Bytes of records with the rounding of their cells, and of big values.
-  package var recordBytes: Int { arena.pointee.usedBytes + blobs.pointee.liveBytes }
+  public var recordBytes: Int { arena.pointee.usedBytes + blobs.pointee.liveBytes }
   /// Bytes of segments and directories.
-  package var tableBytes: Int { indexBytes }
+  public var tableBytes: Int { indexBytes }
   /// Bytes that no record needs and that are not given back: free cells of chunks.
-  package var slackBytes: Int { arena.pointee.residentBytes - arena.pointee.usedBytes }
+  public var slackBytes: Int { arena.pointee.residentBytes - arena.pointee.usedBytes }
   /// Bytes of the hash trees.
-  package var treeBytes: Int { trees.bytes }
+  public var treeBytes: Int { trees.bytes }
 
-  @inlinable @inline(__always)
-  package func liveCount(database: Int, slot: Int) -> Int {
+  @inline(__always)
+  public func liveCount(database: Int, slot: Int) -> Int {
     guard let table = homes[database] else { return 0 }
     return Int(table[slot].live)
   }
 
   /// Objects of a slot with its tombstones.
-  package func totalCount(database: Int, slot: Int) -> Int {
+  public func totalCount(database: Int, slot: Int) -> Int {
     guard let table = homes[database] else { return 0 }
     return Int(table[slot].total)
   }
 
-  @inlinable @inline(__always)
-  package func hash(_ key: UnsafeRawBufferPointer) -> UInt64 { hashKey(key, seed: seed) }
+  @inline(__always)
+  public func hash(_ key: UnsafeRawBufferPointer) -> UInt64 { hashKey(key, seed: seed) }
 
   // MARK: Finding
 
@@ -209,8 +213,8 @@ package struct Table: ~Copyable {
 
   /// The object under `key`, dead or alive; nil when there is none. The view holds until the next
   /// mutation.
-  @inlinable @inline(__always)
-  package func object(
+  @inline(__always)
+  public func object(
     database: Int, slot: Int, hash: UInt64, key: UnsafeRawBufferPointer
   ) -> ObjectView? {
     guard let table = homes[database], let place = find(table[slot], hash, key) else { return nil }
@@ -218,8 +222,8 @@ package struct Table: ~Copyable {
   }
 
   /// As `object`, and marks the object as used.
-  @inlinable @inline(__always)
-  package mutating func read(
+  @inline(__always)
+  public mutating func read(
     database: Int, slot: Int, hash: UInt64, key: UnsafeRawBufferPointer
   ) -> ObjectView? {
     guard let table = homes[database], let place = find(table[slot], hash, key) else { return nil }
@@ -228,7 +232,7 @@ package struct Table: ~Copyable {
   }
 
   /// What an object is marked with, for `accessClock`, and the bytes that it takes.
-  package func usage(
+  public func usage(
     database: Int, slot: Int, hash: UInt64, key: UnsafeRawBufferPointer
   ) -> (access: UInt32, bytes: Int)? {
     guard let table = homes[database], let place = find(table[slot], hash, key) else { return nil }
@@ -247,41 +251,41 @@ package struct Table: ~Copyable {
       blob: record.isBig ? record.blob : nil)
   }
 
-  /// Fetches into the cache what finding these keys will touch. Each pass loads one level for all
+  /// Begins to fetch the entry of a slot.
+  @inline(__always)
+  public func prefetch(database: Int, slot: Int) {
+    if let table = homes[database] { coterie_prefetch(table + slot) }
+  }
+
+  /// Fetches into the cache what finding these keys will touch. Each pass asks for one level for all
   /// keys, so that their misses overlap: three in a row for one key cost as much as for sixteen.
-  /// The result only keeps the loads from being dropped.
-  package func touch(
+  /// Prefetches and not loads, which would fill the core's window of instructions until they end.
+  public func prefetch(
     database: Int, _ keys: UnsafeMutablePointer<LocatedKey>, _ count: Int
-  ) -> UInt64 {
-    guard let table = homes[database] else { return 0 }
-    var sum: UInt64 = 0
+  ) {
+    guard let table = homes[database] else { return }
     for place in 0..<count where keys[place].isValid {
       let home = table[keys[place].slot]
-      keys[place].root = home.root & 1 == 0 ? home.root : 0
+      guard home.root & 1 == 0, let base = UnsafeMutableRawPointer(bitPattern: home.root) else {
+        keys[place].root = 0
+        continue
+      }
+      keys[place].root = home.root
       // A lone segment holds all of the slot, so the entry's place is known without its header.
       let fingerprint = keys[place].hash >> 32 & 0xffff
-      keys[place].guess = Int(truncatingIfNeeded: (fingerprint &* UInt64(home.total)) >> 16)
-    }
-    for place in 0..<count where keys[place].isValid && keys[place].root != 0 {
-      let segment = Segment(UnsafeMutableRawPointer(bitPattern: keys[place].root).unsafelyUnwrapped)
-      sum &+= segment.entries[keys[place].guess] &+ UInt64(truncatingIfNeeded: segment.used)
+      let guess = Int(truncatingIfNeeded: (fingerprint &* UInt64(home.total)) >> 16)
+      coterie_prefetch(base)
+      coterie_prefetch(Segment(base).entries + guess)
     }
     for place in 0..<count where keys[place].isValid && keys[place].root != 0 {
       let segment = Segment(UnsafeMutableRawPointer(bitPattern: keys[place].root).unsafelyUnwrapped)
       let at = segment.lowerBound(keys[place].hash >> 32 & 0xffff)
-      let isThere = at < segment.used
-      keys[place].root = isThere ? UInt(segment.entries[at] & Entry.addressMask) : 0
-      if isThere { sum &+= Entry(segment.entries[at]).record.stamp.rawValue }
+      guard at < segment.used else { continue }
+      // Head and key lie on the first line, a small value on the next.
+      let record = Entry(segment.entries[at]).record
+      coterie_prefetch(record.base)
+      coterie_prefetch(record.base + 64)
     }
-    // Head and key lie on the first line, a small value on the next.
-    for place in 0..<count where keys[place].isValid && keys[place].root != 0 {
-      let record = Record(UnsafeMutableRawPointer(bitPattern: keys[place].root).unsafelyUnwrapped)
-      let size = record.size
-      if size > 64 {
-        sum &+= UInt64(record.base.load(fromByteOffset: min(size &- 1, 127), as: UInt8.self))
-      }
-    }
-    return sum
   }
 
   // MARK: Writing
@@ -291,8 +295,8 @@ package struct Table: ~Copyable {
   /// when the table can't name another actor.
   ///
   /// Overwriting with a value that fits the same cell allocates nothing.
-  @inlinable @inline(__always)
-  package mutating func write(
+  @inline(__always)
+  public mutating func write(
     database: Int, slot: Int, hash: UInt64, key: UnsafeRawBufferPointer, version: Version,
     deadline: UInt64, flags: ObjectFlags, valueLength: Int, keeping: Int = 0, tree: Int = 0
   ) -> UnsafeMutableRawPointer? {
@@ -544,13 +548,13 @@ package struct Table: ~Copyable {
   }
 
   /// What `object` would add to its slot's digest.
-  package static func element(_ object: ObjectView) -> UInt64 {
+  public static func element(_ object: ObjectView) -> UInt64 {
     if object.isSiblings { return hashKey(object.value, seed: 0x51b1) }
     return mix(object.version.stamp.rawValue ^ mix(object.version.actor.rawValue))
   }
 
   /// The XOR of the elements of a slot's objects that count in one of `trees` (bit 0 is tree 0).
-  package func digest(database: Int, slot: Int, trees wanted: UInt8) -> UInt64 {
+  public func digest(database: Int, slot: Int, trees wanted: UInt8) -> UInt64 {
     trees.digest(wanted, database, slot)
   }
 
@@ -563,7 +567,7 @@ package struct Table: ~Copyable {
   }
 
   /// Puts the objects of a slot into the trees that their keys say: a keyspace's setting changed.
-  package mutating func plant(
+  public mutating func plant(
     database: Int, slot: Int, _ tree: (UnsafeRawBufferPointer) -> Int
   ) {
     guard let table = homes[database], table[slot].total > 0 else { return }
@@ -665,7 +669,7 @@ package struct Table: ~Copyable {
 
   /// Forgets the key altogether: no tombstone stays. True when it was there.
   @discardableResult
-  package mutating func remove(
+  public mutating func remove(
     database: Int, slot: Int, hash: UInt64, key: UnsafeRawBufferPointer
   ) -> Bool {
     guard let table = homes[database], let place = find(table[slot], hash, key) else {
@@ -735,19 +739,34 @@ package struct Table: ~Copyable {
   /// Visits each segment of a slot once, in the order of the hash, with its first directory place
   /// scaled to 16 bits.
   static func forEachSegment(_ home: Home, _ body: (Segment, Int) -> Void) {
-    guard home.root != 0 else { return }
+    _ = forEachSegment(home, from: 0) {
+      body($0, $1)
+      return true
+    }
+  }
+
+  /// The same, from the segment that holds this place on and until `body` says false. Returns the
+  /// place of the segment behind; nil at the slot's end.
+  static func forEachSegment(
+    _ home: Home, from start: Int, _ body: (Segment, Int) -> Bool
+  ) -> Int? {
+    guard home.root != 0 else { return nil }
     guard home.root & 1 == 1 else {
-      body(Segment(UnsafeMutableRawPointer(bitPattern: home.root).unsafelyUnwrapped), 0)
-      return
+      _ = body(Segment(UnsafeMutableRawPointer(bitPattern: home.root).unsafelyUnwrapped), 0)
+      return nil
     }
     let directory = Directory(home.root)
-    var place = 0
+    let shift = 16 - directory.depth
+    var place = start >> shift
     while place < 1 << directory.depth {
       let segment = directory[place]
-      let next = place + 1 << (directory.depth - segment.depth)
-      body(segment, place << (16 - directory.depth))
-      place = next
+      let places = 1 << (directory.depth - segment.depth)
+      place &= ~(places - 1)
+      let goesOn = body(segment, place << shift)
+      place += places
+      if !goesOn { return place < 1 << directory.depth ? place << shift : nil }
     }
+    return nil
   }
 }
 
@@ -799,24 +818,24 @@ struct Directory {
 
 /// A place in a slot's order of keys: 16 bits of directory, 12 of fingerprint. Holds while keys come
 /// and go, and after splits, because both are bits of the hash.
-package struct ScanPosition: Sendable, Equatable {
-  package static let bits = 28
-  package var rawValue: UInt32
-  package init(rawValue: UInt32) { self.rawValue = rawValue }
-  package static let start = ScanPosition(rawValue: 0)
+public struct ScanPosition: Sendable, Equatable {
+  public static let bits = 28
+  public var rawValue: UInt32
+  public init(rawValue: UInt32) { self.rawValue = rawValue }
+  public static let start = ScanPosition(rawValue: 0)
 }
 
 /// A key met on a walk.
-package struct WalkedObject {
-  package var key: UnsafeRawBufferPointer
-  package var object: ObjectView
+public struct WalkedObject {
+  public var key: UnsafeRawBufferPointer
+  public var object: ObjectView
   /// What it adds to its slot's digest, and to which tree.
-  package var element: UInt64
-  package var tree: Int
+  public var element: UInt64
+  public var tree: Int
 }
 
 /// What to do with a walked object.
-package enum WalkVerdict: Sendable {
+public enum WalkVerdict: Sendable {
   case keep
   case remove
 }
@@ -824,21 +843,18 @@ package enum WalkVerdict: Sendable {
 extension Table {
   /// Visits the objects of a slot from `position` on until at least `count` were visited; returns
   /// where to go on, nil when the slot is done. Objects with the same position are never parted.
-  package func walk(
+  public func walk(
     database: Int, slot: Int, from position: ScanPosition, count: Int,
     _ visit: (WalkedObject) -> Void
   ) -> ScanPosition? {
     guard let table = homes[database] else { return nil }
     var visited = 0
     var stop: ScanPosition?
-    Table.forEachSegment(table[slot]) { segment, prefix in
-      guard stop == nil else { return }
-      let last = prefix + (1 << (16 - segment.depth)) - 1
-      guard last >= Int(position.rawValue >> 12) else { return }
+    let start = Int(position.rawValue >> 12)
+    _ = Table.forEachSegment(table[slot], from: start) { segment, prefix in
       // A split since the last call may have put the start inside this segment's prefix range.
       let from =
-        prefix >= Int(position.rawValue >> 12) && prefix != Int(position.rawValue >> 12)
-        ? 0 : UInt64(position.rawValue & 0xfff)
+        prefix > start ? 0 : UInt64(position.rawValue & 0xfff)
       var previous: UInt64?
       for index in 0..<segment.used {
         let entry = segment.entries[index]
@@ -846,13 +862,14 @@ extension Table {
         if fine < from { continue }
         if visited >= count, fine != previous {
           stop = ScanPosition(rawValue: UInt32(prefix) << 12 | UInt32(fine))
-          return
+          return false
         }
         previous = fine
         let record = Entry(entry).record
         visit(walked(record))
         visited += 1
       }
+      return true
     }
     return stop
   }
@@ -863,7 +880,7 @@ extension Table {
   }
 
   /// Visits every object of a slot and removes those that `judge` says to.
-  package mutating func sweep(
+  public mutating func sweep(
     database: Int, slot: Int, _ judge: (WalkedObject) -> WalkVerdict
   ) {
     guard let table = homes[database], table[slot].total > 0 else { return }
@@ -884,13 +901,13 @@ extension Table {
   }
 
   /// What a walk over the table looks for.
-  package enum Sought {
+  public enum Sought {
     /// Objects that are no tombstones and whose deadline, in Unix milliseconds, has passed at that time.
     case deadlines(at: UInt64)
     /// Tombstones that neither were written nor would have ended later than that.
     case tombstones(upTo: UInt64)
 
-    package var isDeadlines: Bool {
+    public var isDeadlines: Bool {
       if case .deadlines = self { true } else { false }
     }
 
@@ -903,24 +920,16 @@ extension Table {
     }
   }
 
-  /// Looks at what is sought in a slot, segment by segment from number `first` on, until at least
+  /// Looks at what is sought in a slot, segment by segment from the place `first` on, until at least
   /// `looks` records were looked at; collects the keys of those that are due. Says how many it looked
-  /// at and with which segment to go on; nil at the slot's end.
-  package func find(
+  /// at and where to go on; nil at the slot's end.
+  public func find(
     _ sought: Sought, database: Int, slot: Int, from first: Int, looks: Int,
     into keys: inout KeyList
   ) -> (looked: Int, next: Int?) {
     guard let table = homes[database], table[slot].total > 0 else { return (0, nil) }
     var looked = 0
-    var number = 0
-    var next: Int?
-    Table.forEachSegment(table[slot]) { segment, _ in
-      defer { number += 1 }
-      guard number >= first, next == nil else { return }
-      if looked >= looks {
-        next = number
-        return
-      }
+    let next = Table.forEachSegment(table[slot], from: first) { segment, _ in
       for index in 0..<segment.used {
         let entry = Entry(segment.entries[index])
         guard entry.isTombstone != sought.isDeadlines, entry.hasDeadline || !sought.isDeadlines
@@ -928,12 +937,13 @@ extension Table {
         looked += 1
         if sought.takes(view(entry.record)) { keys.append(entry.record.key) }
       }
+      return looked < looks
     }
     return (looked, next)
   }
 
   /// Drops all objects of a database at once.
-  package mutating func removeAll(database: Int) {
+  public mutating func removeAll(database: Int) {
     guard let table = homes[database] else { return }
     for slot in 0..<slots where table[slot].total > 0 {
       Table.forEachSegment(table[slot]) { segment, _ in
@@ -953,7 +963,7 @@ extension Table {
   }
 
   /// Stops the process when the structure is inconsistent. For tests.
-  package func checkInvariants() {
+  public func checkInvariants() {
     for database in 0..<databases {
       guard let table = homes[database] else { continue }
       var live = 0

@@ -73,6 +73,10 @@ struct RESPConnection: ~Copyable {
     case UInt8(ascii: "-"): return .error(text)
     case UInt8(ascii: ":"): return .integer(try number(text))
     case UInt8(ascii: "$"): return .bulk(try nextBulk(length: try number(text)))
+    case UInt8(ascii: "*"):
+      var items: [RESPReply] = []
+      for _ in 0..<max(0, try number(text)) { items.append(try nextReply()) }
+      return .array(items)
     default: throw BenchError("the server sent an answer of an unexpected kind: \(text)")
     }
   }

@@ -41,6 +41,20 @@ extension ServerNode {
     return number
   }
 
+  /// The longest tick of the event loop since the last question, in milliseconds rounded down, by
+  /// the server's LATENCY monitor; nil when none took a millisecond.
+  func longestTick() throws(BenchError) -> Int? {
+    try ask("CONFIG", "SET", "latency-monitor-threshold", "1")
+    let latest = try ask("LATENCY", "LATEST")
+    try ask("LATENCY", "RESET")
+    guard case .array(let events) = latest else { throw BenchError("LATENCY: \(latest.summary)") }
+    for case .array(let event) in events
+    where event.count == 4 && event[0] == .bulk(Array("event-loop".utf8)) {
+      if case .integer(let longest) = event[3] { return longest }
+    }
+    return nil
+  }
+
   /// One command on a connection of its own.
   @discardableResult
   func ask(_ words: String...) throws(BenchError) -> RESPReply {

@@ -240,11 +240,15 @@ struct ClientLimitTests {
   @Test("maxclients is what descriptors allow, and says what it can be")
   func descriptors() {
     let cluster = TestCluster.formed(1) { _, configuration in
-      configuration.descriptors = { min($0, 1096) }
+      configuration.descriptors = { min($0, 1202) }
     }
     #expect(cluster.node(0)?.maximumClients == 1000)
+    #expect(cluster.node(0)?.handshakesAllowed(ofPeers: false) == 1000)
+    // One descriptor in 32, for links whose other end is not known yet.
+    #expect(cluster.node(0)?.handshakesAllowed(ofPeers: true) == 37)
     let client = cluster.client(0)
     #expect(client.call("CONFIG", "SET", "maxclients", "500") == "OK")
+    #expect(cluster.node(0)?.handshakesAllowed(ofPeers: false) == 499)
     #expect(cluster.node(0)?.maximumClients == 500)
     #expect(
       client.call("CONFIG", "SET", "maxclients", "2000")?.description
@@ -255,6 +259,7 @@ struct ClientLimitTests {
     #expect(client.call("CONFIG", "SET", "maxclients", "1") == "OK")
     #expect(
       cluster.node(0)?.refusal(of: "127.0.0.1:9") == "-ERR max number of clients reached\r\n")
+    #expect(cluster.node(0)?.handshakesAllowed(ofPeers: false) == Limits.handshakesAtLeast)
     #expect(
       client.call("INFO", "stats")?.description.contains("rejected_connections:1\r\n") == true)
   }
