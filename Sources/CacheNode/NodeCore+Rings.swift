@@ -297,13 +297,12 @@ extension NodeCore {
 
   /// With whom this node shares slots.
   private mutating func noteCoOwners() {
-    var shared: Set<Int> = []
+    var isShared = Array(repeating: false, count: Limits.members)
     let copies = min(mostCopies, ring.copies)
     for slot in 0..<Slot.count where ownRank(slot, copies: copies) >= 0 {
-      for rank in 0..<copies { shared.insert(Int(ring.owner(Slot(slot), rank: rank))) }
+      for rank in 0..<copies { isShared[Int(ring.owner(Slot(slot), rank: rank))] = true }
     }
-    shared.remove(0)
-    coOwners = shared.sorted()
+    coOwners = isShared.indices.dropFirst().filter { isShared[$0] }
   }
 
   // MARK: Coming and going
@@ -330,7 +329,7 @@ extension NodeCore {
   }
 
   func isUnused(_ database: Int) -> Bool {
-    table.liveCount(database: database) + table.tombstoneCount(database: database) == 0
+    table.totalCount(database: database) == 0
   }
 
   /// Whether there is nothing at all in memory.

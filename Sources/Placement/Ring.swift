@@ -66,7 +66,7 @@ public struct Ring: ~Copyable {
     copies = min(Limits.copies, members.count)
     owners = .allocate(capacity: max(1, Slot.count * copies))
     owners.initialize(repeating: 0, count: max(1, Slot.count * copies))
-    var dealer = Dealer(members: members, tokens: tokens, copies: copies)
+    let dealer = Dealer(members: members, tokens: tokens, copies: copies)
     dealer.deal()
     for index in 0..<Slot.count * copies {
       owners[index] = members[dealer.chosen[index]].index
@@ -125,67 +125,100 @@ public struct Ring: ~Copyable {
 }
 
 /// Deals the copies of all slots in rounds, with bounded loads and zones.
-private struct Dealer {
-  let members: [RingMember]
-  let tokens: [(token: UInt64, member: Int)]
-  let copies: Int
+///
+/// Every node deals the ring anew for each change of membership, and a simulation does for each of its
+/// nodes: a sixth of its time, once this neither allocates nor hashes for a slot (it was a third).
+private struct Dealer: ~Copyable {
+  private let members: [RingMember]
+  private let copies: Int
   /// Positions in `members`; slot-major.
-  var chosen: [Int]
-  private let starts: [Int]
-  private let zones: [Int]
+  let chosen: UnsafeMutablePointer<Int>
+  /// Whose the tokens are, in the order of the circle.
+  private let circle: UnsafeMutablePointer<Int>
+  private let circleCount: Int
+  /// The first place of the circle for each slot.
+  private let starts: UnsafeMutablePointer<Int>
+  /// By member.
+  private let zones: UnsafeMutablePointer<Int>
   private let zoneCount: Int
-  private var load: [Int]
+  private let load: UnsafeMutablePointer<Int>
+  private let bounds: UnsafeMutablePointer<Int>
 
   init(members: [RingMember], tokens: [(token: UInt64, member: Int)], copies: Int) {
     self.members = members
-    self.tokens = tokens
     self.copies = copies
-    chosen = Array(repeating: -1, count: Slot.count * copies)
-    starts = (0..<Slot.count).map { Dealer.start(of: Slot($0), in: tokens) }
+    chosen = .allocate(capacity: max(1, Slot.count * copies))
+    chosen.initialize(repeating: -1, count: max(1, Slot.count * copies))
+    circleCount = tokens.count
+    circle = .allocate(capacity: max(1, circleCount))
+    for place in 0..<circleCount { (circle + place).initialize(to: tokens[place].member) }
+    starts = .allocate(capacity: Slot.count)
+    var place = 0
+    for slot in 0..<Slot.count {
+      while place < circleCount, tokens[place].token < Dealer.token(of: Slot(slot)) { place += 1 }
+      (starts + slot).initialize(to: place == circleCount ? 0 : place)
+    }
     let names = Array(Set(members.map(\.zone))).sorted()
-    zones = members.map { names.firstIndex(of: $0.zone) ?? 0 }
     zoneCount = names.count
-    load = Array(repeating: 0, count: members.count)
+    zones = .allocate(capacity: max(1, members.count))
+    load = .allocate(capacity: max(1, members.count))
+    bounds = .allocate(capacity: max(1, members.count))
+    for member in members.indices {
+      (zones + member).initialize(to: names.firstIndex(of: members[member].zone) ?? 0)
+    }
+    load.initialize(repeating: 0, count: max(1, members.count))
+    bounds.initialize(repeating: 0, count: max(1, members.count))
   }
+
+  deinit {
+    chosen.deallocate()
+    circle.deallocate()
+    starts.deallocate()
+    zones.deallocate()
+    load.deallocate()
+    bounds.deallocate()
+  }
+
+  /// Where a slot lies on the circle. Slots lie there in order, so that neighbours share owners and
+  /// CLUSTER SLOTS is short; keys come to slots by their CRC, which is spread enough.
+  private static func token(of slot: Slot) -> UInt64 { UInt64(slot.index) << 50 }
 
   /// The first token at or behind the slot's place on the circle.
   static func start(of slot: Slot, in tokens: [(token: UInt64, member: Int)]) -> Int {
-    // Slots lie on the circle in order, so that neighbours share owners and CLUSTER SLOTS is short;
-    // keys come to slots by their CRC, which is spread enough.
-    let place = UInt64(slot.index) << 50
     var low = 0
     var high = tokens.count
     while low < high {
       let middle = (low + high) / 2
-      if tokens[middle].token < place { low = middle + 1 } else { high = middle }
+      if tokens[middle].token < token(of: slot) { low = middle + 1 } else { high = middle }
     }
     return low == tokens.count ? 0 : low
   }
 
-  mutating func deal() {
+  func deal() {
     let weights = members.reduce(0) { $0 + $1.weight }
     for rank in 0..<copies {
-      let bounds = members.map { member in
-        let fair = Slot.count * (rank + 1) * member.weight * Ring.loadBound.numerator
-        return fair / (weights * Ring.loadBound.denominator) + 1
+      for member in members.indices {
+        let fair =
+          Slot.count * (rank + 1) * members[member].weight * Ring.loadBound.numerator
+        bounds[member] = fair / (weights * Ring.loadBound.denominator) + 1
       }
       for slot in 0..<Slot.count {
-        let member = choose(slot, rank, bounds)
+        let taken = UnsafeBufferPointer(start: chosen + slot * copies, count: rank)
+        let member = choose(from: starts[slot], besides: taken)
         chosen[slot * copies + rank] = member
         load[member] += 1
       }
     }
   }
 
-  private func choose(_ slot: Int, _ rank: Int, _ bounds: [Int]) -> Int {
-    let taken = chosen[slot * copies..<slot * copies + rank]
-    let freshZone = zoneCount > 1 && Set(taken.map { zones[$0] }).count < zoneCount
+  private func choose(from start: Int, besides taken: UnsafeBufferPointer<Int>) -> Int {
+    let freshZone = zoneCount > 1 && zoneCount(of: taken) < zoneCount
     var full = -1
     var sameZone = -1
-    var at = starts[slot]
-    for _ in 0..<tokens.count {
-      let member = tokens[at].member
-      at = at + 1 == tokens.count ? 0 : at + 1
+    var at = start
+    for _ in 0..<circleCount {
+      let member = circle[at]
+      at = at + 1 == circleCount ? 0 : at + 1
       if taken.contains(member) { continue }
       if freshZone, taken.contains(where: { zones[$0] == zones[member] }) {
         if sameZone < 0, load[member] < bounds[member] { sameZone = member }
@@ -198,5 +231,15 @@ private struct Dealer {
     // balance, so the first of the right zone takes it.
     if full >= 0 { return full }
     return sameZone
+  }
+
+  /// How many zones these members lie in.
+  private func zoneCount(of taken: UnsafeBufferPointer<Int>) -> Int {
+    var count = 0
+    for place in taken.indices
+    where !taken[..<place].contains(where: { zones[$0] == zones[taken[place]] }) {
+      count += 1
+    }
+    return count
   }
 }
