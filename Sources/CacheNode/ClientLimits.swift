@@ -94,10 +94,10 @@ struct ClientLimits {
   var memory = Int.max
   /// Microseconds; 0: never.
   var idle: UInt64 = 0
-  /// Clients at once, as descriptors allow.
-  var count = 10_000
-  /// Descriptors that the process may have.
-  var descriptors = Int.max
+  /// What descriptors allow.
+  var shares = DescriptorShares(of: .max, clients: 10_000, members: 1)
+  /// For how many members they were shared out.
+  var sharedWith = 1
 
   /// Bytes of the connections' buffers as last counted.
   var counted = 0

@@ -135,9 +135,10 @@ public final class Node {
   /// What a client from there is told and then closed: there are enough, or protected mode keeps it out.
   public func refusal(of address: String) -> String? { core.refusal(of: address) }
 
-  /// TLS handshakes that may be under way at once, of clients or at the peer port.
+  /// TLS handshakes that may be under way at once, of clients or at the peer port, where as many links
+  /// may be open beside them before it is known whose they are.
   public func handshakesAllowed(ofPeers: Bool) -> Int {
-    ofPeers ? core.strangersAllowed : core.handshakesAllowed
+    ofPeers ? core.clients.shares.strangers : core.handshakesAllowed
   }
 
   // MARK: What the shell takes
@@ -220,7 +221,7 @@ public final class Node {
 
   /// The level that is logged.
   public var logLevel: LogLevel { core.logLevel }
-  public var maximumClients: Int { core.clients.count }
+  public var maximumClients: Int { core.clients.shares.clients }
   public var keepAliveSeconds: Int { core.parameters.number("tcp-keepalive") }
 
   /// The state to save at the end.

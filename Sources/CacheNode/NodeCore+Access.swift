@@ -125,7 +125,7 @@ extension NodeCore {
   /// What a client from this address is told and closed with: there are as many as there may be, or
   /// strangers are kept out.
   mutating func refusal(of address: String) -> String? {
-    if sessions.count >= clients.count {
+    if sessions.count >= clients.shares.clients {
       statistics.pointee.rejectedConnections += 1
       return "-ERR max number of clients reached\r\n"
     }

@@ -13,52 +13,44 @@ extension NodeCore {
       ? parameters.number("maxmemory") / 100 * (Int(share.dropLast()) ?? 0)
       : parameters.number("maxmemory-clients")
     clients.memory = bytes == 0 ? .max : bytes
-    clients.count = clientsAllowed(parameters.number("maxclients"))
+    shareDescriptors()
   }
 
-  /// How many clients there may be: the kernel is asked for as many descriptors, and the other nodes
-  /// get theirs first.
-  private mutating func clientsAllowed(_ wanted: Int) -> Int {
-    clients.descriptors = configuration.descriptors(wanted + reservedDescriptors(of: .max))
-    let most = max(1, clients.descriptors - reservedDescriptors(of: clients.descriptors))
-    guard most < wanted else { return wanted }
-    log(
-      .warning,
-      "the system allows \(clients.descriptors) file descriptors: \(most) clients at once instead of "
-        + "maxclients \(wanted)")
-    return most
+  // MARK: Descriptors
+
+  /// Who gets the process's descriptors: see `DescriptorShares`. Anew when `maxclients` changes or the
+  /// number of members does.
+  mutating func shareDescriptors() {
+    let wanted = parameters.number("maxclients")
+    let shares = descriptorShares(wanted)
+    if shares.clients < wanted, shares.clients != clients.shares.clients {
+      log(
+        .warning,
+        "the system allows \(shares.all) file descriptors: \(shares.clients) clients at once "
+          + "instead of maxclients \(wanted)")
+    }
+    clients.shares = shares
+    clients.sharedWith = members.count
+  }
+
+  private func descriptorShares(_ wanted: Int) -> DescriptorShares {
+    let most = DescriptorShares.most(clients: wanted, members: members.count)
+    return DescriptorShares(
+      of: configuration.descriptors(most), clients: wanted, members: members.count)
   }
 
   /// Why `maxclients` can't be set so high; nil when it can.
   mutating func refusedClients(_ wanted: Int) -> String? {
-    let descriptors = configuration.descriptors(wanted + reservedDescriptors(of: .max))
-    let most = descriptors - reservedDescriptors(of: descriptors)
+    let most = descriptorShares(wanted).clients
     return most >= wanted
       ? nil
       : "The operating system is not able to handle the specified number of clients, try with "
-        + "\(max(1, most))"
+        + "\(most)"
   }
-
-  /// Descriptors that no client gets: those of the process itself, three a member, and those of
-  /// strangers at the peer port, in a handshake and behind it.
-  private func reservedDescriptors(of all: Int) -> Int {
-    Limits.ownDescriptors + max(Limits.peerDescriptors, 3 * members.count)
-      + 2 * strangersAllowed(of: all)
-  }
-
-  private func strangersAllowed(of descriptors: Int) -> Int {
-    min(
-      Limits.unprovenLinks,
-      max(Limits.strangersAtLeast, descriptors / Limits.descriptorsPerStranger))
-  }
-
-  /// How many connections to the peer port may be open before it is known whose they are; as many
-  /// again may be in their TLS handshake.
-  var strangersAllowed: Int { strangersAllowed(of: clients.descriptors) }
 
   /// TLS handshakes of clients that may be under way: each of them has a client's place.
   var handshakesAllowed: Int {
-    min(Limits.handshakes, max(Limits.handshakesAtLeast, clients.count - sessions.count))
+    min(Limits.handshakes, max(Limits.handshakesAtLeast, clients.shares.clients - sessions.count))
   }
 
   // MARK: Counting
@@ -105,13 +97,15 @@ extension NodeCore {
   }
 
   /// Closes a client that costs too much, without what waits for it.
-  mutating func close(_ index: Int, _ why: String) {
-    let text = "closing client id=\(sessions[index].pointee.id): \(why)"
-    if !sessions[index].pointee.flags.contains(.needsLogin) {
-      log(.notice, text)
-    } else if let line = attackLog.line(text, at: monotonic) {
-      // Strangers may come in any number.
-      log(.notice, line)
+  mutating func close(_ index: Int, _ why: String, _ level: LogLevel = .notice) {
+    if level >= logLevel {
+      let text = "closing client id=\(sessions[index].pointee.id): \(why)"
+      if !sessions[index].pointee.flags.contains(.needsLogin) {
+        log(level, text)
+      } else if let line = strangerLog.line(text, at: monotonic) {
+        // Strangers may come in any number.
+        log(level, line)
+      }
     }
     kill(index)
   }

@@ -447,11 +447,9 @@ extension NodeCore {
   ) -> ScanPosition? {
     let start = sections.begin(asObjects ? 1 : 2, slot)
     var next: ScanPosition? = ScanPosition(rawValue: position)
-    // Each step of a walk looks at all of the slot's segments: of large slots the steps are larger.
-    let isLarge = table.totalCount(database: database, slot: slot) > 1024
     while let from = next, sections.hasRoom {
       next = table.walk(
-        database: database, slot: slot, from: from, count: asObjects ? (isLarge ? 64 : 1) : 1024
+        database: database, slot: slot, from: from, count: asObjects ? 1 : 1024
       ) { walked in
         sections.looked += 1
         guard sections.trees >> UInt8(walked.tree) & 1 == 1 else { return }

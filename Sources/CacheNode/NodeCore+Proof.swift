@@ -165,8 +165,11 @@ extension NodeCore {
   }
 
   mutating func makePlaceForStranger() {
-    guard unprovenLinks.count >= strangersAllowed else { return }
-    refuse(unprovenLinks[0], "too many others wait that have not said who they are, either")
+    while unprovenLinks.count >= clients.shares.strangers {
+      let count = unprovenLinks.count
+      refuse(unprovenLinks[0], "too many others wait that have not said who they are, either")
+      if unprovenLinks.count == count { return }
+    }
   }
 
   /// Closes a link that took too long to become ready.
@@ -205,25 +208,5 @@ extension NodeCore {
       peers[link.pointee.peer].pointee.refusals = min(doublings + 1, Limits.redialDoublings)
     }
     return usual << UInt64(doublings)
-  }
-}
-
-/// When something that strangers can cause was last logged.
-public struct RefusalLog {
-  private var nextAt: UInt64 = 0
-  private var hidden = 0
-
-  public init() {}
-
-  /// The line to write, which tells how many were hidden since the one before; nil when this one is to
-  /// be hidden, too.
-  public mutating func line(_ text: String, at now: UInt64) -> String? {
-    guard now >= nextAt else {
-      hidden += 1
-      return nil
-    }
-    nextAt = now + Limits.refusalLogInterval
-    defer { hidden = 0 }
-    return hidden == 0 ? text : "\(text) (and \(hidden) more since the last such line)"
   }
 }

@@ -132,7 +132,7 @@ extension NodeCore {
       ? Limits.unauthenticatedQueryBytes : clients.queryBytes
     if _slowPath(session.pointee.input.count > most) {
       discard(&session.pointee.input)
-      close(index, "client-query-buffer-limit")
+      close(index, "client-query-buffer-limit", .warning)
     }
     if session.pointee.input.capacity > Limits.largeBufferBytes { recount(index) }
     setReading(index)

@@ -115,6 +115,7 @@ struct NodeCore: ~Copyable {
   var unprovenLinks: [LinkID] = []
   var refusalLog = RefusalLog()
   var attackLog = RefusalLog()
+  var strangerLog = RefusalLog()
   var nonceGenerator: PasswordGenerator
 
   // Clients

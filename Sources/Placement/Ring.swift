@@ -205,6 +205,7 @@ private struct Dealer: ~Copyable {
       for slot in 0..<Slot.count {
         let taken = UnsafeBufferPointer(start: chosen + slot * copies, count: rank)
         let member = choose(from: starts[slot], besides: taken)
+        invariant(member >= 0, "no member can own slot \(slot)")
         chosen[slot * copies + rank] = member
         load[member] += 1
       }

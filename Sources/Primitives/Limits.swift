@@ -40,7 +40,8 @@ public enum Limits {
   /// Descriptors of the process itself with 32 of scrapers, and those kept for other nodes at least.
   public static var ownDescriptors: Int { 64 }
   public static var peerDescriptors: Int { 64 }
-  /// Strangers at the peer port are as many as one in so many descriptors, and not fewer than that.
+  /// Where descriptors are short, strangers at the peer port get one of so many, and not fewer than
+  /// that.
   public static var descriptorsPerStranger: Int { 32 }
   public static var strangersAtLeast: Int { 8 }
   /// How much of a connection's input is kept while its commands wait for their turn.

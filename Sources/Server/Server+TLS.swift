@@ -52,7 +52,8 @@ extension Server {
     guard let context = tls.current,
       let stream = TLSStream.accepting(socket, context, isForPeer: kind == .acceptedPeer)
     else { return }
-    if handshakes[kind.rawValue].count >= node.handshakesAllowed(ofPeers: kind == .acceptedPeer) {
+    while handshakes[kind.rawValue].count >= node.handshakesAllowed(ofPeers: kind == .acceptedPeer)
+    {
       fail(handshakes[kind.rawValue][0], "too many others came after it")
     }
     start(kind, socket, stream, address, nil)

@@ -325,7 +325,10 @@ public final class Server {
 
   private func acceptAll(_ listener: Listener) {
     readClock()
-    for _ in 0..<Server.acceptsPerRound {
+    // Who was accepted in this round can't have said who it is: it shall not make place for the next.
+    let most =
+      listener.isPeer ? max(1, node.handshakesAllowed(ofPeers: true) / 4) : Server.acceptsPerRound
+    for _ in 0..<min(most, Server.acceptsPerRound) {
       switch listener.socket.accept() {
       case .none: return
       case .exhausted:

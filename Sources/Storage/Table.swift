@@ -852,7 +852,8 @@ extension Table {
     var stop: ScanPosition?
     let start = Int(position.rawValue >> 12)
     _ = Table.forEachSegment(table[slot], from: start) { segment, prefix in
-      // A split since the last call may have put the start inside this segment's prefix range.
+      // The start lies inside of a segment where the slot was emptied and filled again since the last
+      // call, or where a client made the cursor up.
       let from =
         prefix > start ? 0 : UInt64(position.rawValue & 0xfff)
       var previous: UInt64?

@@ -41,16 +41,19 @@ extension ServerNode {
     return number
   }
 
-  /// The longest tick of the event loop since the last question, in milliseconds rounded down, by
-  /// the server's LATENCY monitor; nil when none took a millisecond.
+  /// The longest tick of a coterie-server's event loop since the last question, without its writing,
+  /// in milliseconds rounded down, by its LATENCY monitor; nil when none took a millisecond.
   func longestTick() throws(BenchError) -> Int? {
-    try ask("CONFIG", "SET", "latency-monitor-threshold", "1")
+    let answer = try ask("CONFIG", "SET", "latency-monitor-threshold", "1")
+    guard answer == .simple("OK") else { throw BenchError("CONFIG SET: \(answer.summary)") }
     let latest = try ask("LATENCY", "LATEST")
     try ask("LATENCY", "RESET")
     guard case .array(let events) = latest else { throw BenchError("LATENCY: \(latest.summary)") }
-    for case .array(let event) in events
-    where event.count == 4 && event[0] == .bulk(Array("event-loop".utf8)) {
-      if case .integer(let longest) = event[3] { return longest }
+    for event in events {
+      guard case .array(let row) = event, row.count == 4, case .integer(let longest) = row[3] else {
+        throw BenchError("LATENCY LATEST: \(event.summary)")
+      }
+      if row[0] == .bulk(Array("event-loop".utf8)) { return longest }
     }
     return nil
   }

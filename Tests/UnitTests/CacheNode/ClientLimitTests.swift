@@ -240,28 +240,50 @@ struct ClientLimitTests {
   @Test("maxclients is what descriptors allow, and says what it can be")
   func descriptors() {
     let cluster = TestCluster.formed(1) { _, configuration in
-      configuration.descriptors = { min($0, 1202) }
+      configuration.descriptors = { min($0, 1261) }
     }
-    #expect(cluster.node(0)?.maximumClients == 1000)
-    #expect(cluster.node(0)?.handshakesAllowed(ofPeers: false) == 1000)
+    let node = { cluster.node(0).unsafelyUnwrapped }
+    #expect(node().maximumClients == 1000)
+    #expect(node().handshakesAllowed(ofPeers: false) == 1000)
     // One descriptor in 32, for links whose other end is not known yet.
-    #expect(cluster.node(0)?.handshakesAllowed(ofPeers: true) == 37)
+    #expect(node().handshakesAllowed(ofPeers: true) == 39)
     let client = cluster.client(0)
     #expect(client.call("CONFIG", "SET", "maxclients", "500") == "OK")
-    #expect(cluster.node(0)?.handshakesAllowed(ofPeers: false) == 499)
-    #expect(cluster.node(0)?.maximumClients == 500)
+    #expect(node().maximumClients == 500)
+    #expect(node().handshakesAllowed(ofPeers: false) == 499)
+    // What clients do not want they may have.
+    #expect(node().handshakesAllowed(ofPeers: true) == 205)
     #expect(
       client.call("CONFIG", "SET", "maxclients", "2000")?.description
         == "-ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating "
         + "system is not able to handle the specified number of clients, try with 1000")
-    #expect(cluster.node(0)?.maximumClients == 500)
-    #expect(cluster.node(0)?.refusal(of: "127.0.0.1:9") == nil)
+    #expect(node().maximumClients == 500)
+    #expect(node().refusal(of: "127.0.0.1:9") == nil)
     #expect(client.call("CONFIG", "SET", "maxclients", "1") == "OK")
-    #expect(
-      cluster.node(0)?.refusal(of: "127.0.0.1:9") == "-ERR max number of clients reached\r\n")
-    #expect(cluster.node(0)?.handshakesAllowed(ofPeers: false) == Limits.handshakesAtLeast)
+    #expect(node().refusal(of: "127.0.0.1:9") == "-ERR max number of clients reached\r\n")
+    #expect(node().handshakesAllowed(ofPeers: false) == Limits.handshakesAtLeast)
     #expect(
       client.call("INFO", "stats")?.description.contains("rejected_connections:1\r\n") == true)
+  }
+
+  @Test("Each member has three descriptors, which clients do not get")
+  func descriptorsOfMembers() {
+    let cluster = TestCluster.formed(3) { _, configuration in
+      configuration.descriptors = { min($0, 1261) }
+    }
+    #expect(cluster.node(0)?.maximumClients == 1000)
+    for members in [1, 3, 21, 22, 100, 400] {
+      let shares = DescriptorShares(of: 1261, clients: 10_000, members: members)
+      #expect(shares.strangers == 39)
+      #expect(shares.clients == max(1, 1261 - 80 - max(64, 3 * members) - 3 * 39))
+    }
+    for members in [1, 100, 1500] {
+      let most = DescriptorShares.most(clients: 10_000, members: members)
+      let shares = DescriptorShares(of: most, clients: 10_000, members: members)
+      #expect(shares.clients == 10_000)
+      #expect(shares.strangers == Limits.unprovenLinks)
+    }
+    #expect(DescriptorShares(of: 100, clients: 10, members: 1).clients == 1)
   }
 
   @Test("client-output-buffer-limit is read and shown as by Redis")

@@ -28,6 +28,23 @@ struct RingTests {
     }
   }
 
+  @Test("Rings are dealt as in every version before: nodes of several versions have to agree")
+  func golden() {
+    // The first three columns: members, zones, weights. From the version of 2026-11.
+    let rows: [(Int, Int, [Int], UInt64)] = [
+      (3, 1, [1], 0x50ff_27ba_c34d_07c2), (5, 1, [1], 0xa20e_fd43_b481_4e13),
+      (12, 3, [1, 2], 0x661d_e6eb_5e39_6c8c),
+    ]
+    for (count, zones, weights, expected) in rows {
+      let ring = Ring(members(count, zones: zones, weights: weights))
+      var digest: UInt64 = 0
+      for slot in 0..<Slot.count {
+        for owner in owners(ring, slot) { digest = mix(digest ^ UInt64(owner)) }
+      }
+      #expect(digest == expected, "\(count) members in \(zones) zones")
+    }
+  }
+
   @Test("The preference list begins with the owners and names every node once")
   func preferenceList() {
     for (count, zones) in [(1, 1), (5, 1), (12, 1), (12, 3)] {

@@ -43,6 +43,25 @@ struct SlotTests {
     }
   }
 
+  @Test(
+    "A tag is found wherever it begins, and nothing else is taken for one", arguments: Seeds.few)
+  func anyPlace(seed: UInt64) {
+    var generator = SeededGenerator(seed: seed)
+    // Braces, their neighbours, and bytes that differ from one in a single bit.
+    let alphabet: [UInt8] = [0x7b, 0x7d, 0x7a, 0x7c, 0xfb, 0x7f, 0x5b, 0, 255, 97, 97, 97, 97, 97]
+    for _ in 0..<20_000 {
+      let length = generator.below(40)
+      let key = (0..<length).map { _ in alphabet[generator.below(alphabet.count)] }
+      var hashed = key[...]
+      if let open = key.firstIndex(of: 0x7b), let close = key[open...].firstIndex(of: 0x7d),
+        close > open + 1
+      {
+        hashed = key[(open + 1)..<close]
+      }
+      #expect(hasher.slot(key) == Int(bitwiseCRC(Array(hashed)) & 0x3fff), "\(key)")
+    }
+  }
+
   /// CRC-16/XMODEM as its definition says.
   private func bitwiseCRC(_ bytes: [UInt8]) -> UInt16 {
     var crc: UInt16 = 0

@@ -103,4 +103,44 @@ struct TableWalkTests {
       .tombstones(upTo: 0), database: 0, slot: 0, from: 0, looks: .max, into: &tombstones)
     #expect(tombstones.count == 1)
   }
+
+  @Test("A walk goes on where it was while segments split and the slot is emptied and filled again")
+  func splitsMeanwhile() {
+    let fixture = TableFixture(databases: 1, slots: 1, seed: 5)
+    for index in 0..<400 { put(fixture, index, deadline: 1) }
+    var found: Set<[UInt8]> = []
+    var next: Int? = 0
+    var written = 400
+    while let from = next {
+      var due = KeyList()
+      let step = fixture.table.find(
+        .deadlines(at: 2), database: 0, slot: 0, from: from, looks: 1, into: &due)
+      for place in 0..<due.count { found.insert(Array(due[place])) }
+      // Each of these splits doubles some segments, behind the walk and in front of it.
+      if written < 4000 {
+        for index in written..<written + 400 { put(fixture, index) }
+        written += 400
+      }
+      #expect(step.next.map { $0 > from } ?? true)
+      next = step.next
+    }
+    // Whatever was there from the beginning was met.
+    #expect(found == Set((0..<400).map { key($0).bytes }))
+    fixture.table.checkInvariants()
+
+    var some = KeyList()
+    let half = fixture.table.find(
+      .deadlines(at: 2), database: 0, slot: 0, from: 0, looks: 200, into: &some)
+    #expect(half.next != nil)
+    fixture.table.removeAll(database: 0)
+    for index in 0..<10 { put(fixture, index, deadline: 1) }
+    var due = KeyList()
+    let rest = fixture.table.find(
+      .deadlines(at: 2), database: 0, slot: 0, from: half.next ?? 0, looks: 1000, into: &due)
+    #expect(due.count == 10)
+    #expect(rest.next == nil)
+    let moved = fixture.table.compact(database: 0, slot: 0, from: half.next ?? 0, limit: 1000)
+    #expect(moved.looked == 10)
+    #expect(moved.next == nil)
+  }
 }
