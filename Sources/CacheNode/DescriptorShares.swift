@@ -5,9 +5,8 @@ import Primitives
 ///     the process itself, and scrapers          `ownDescriptors`
 ///     the other nodes                           three a member, and not less than `peerDescriptors`
 ///     handshakes when all places are taken      `handshakesAtLeast`
-///     strangers at the peer port                `strangers` links, as many TLS handshakes, and half as
-///                                               many that were closed in this round of the loop or
-///                                               came in it
+///     strangers at the peer port                `strangers` links, as many TLS handshakes, and as many
+///                                               that were closed in this round of the loop
 ///     clients                                   what is left, up to `maxclients`
 ///
 /// Where the system gives what is asked for, strangers may be as many as `Limits.unprovenLinks`: all

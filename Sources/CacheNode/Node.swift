@@ -141,6 +141,12 @@ public final class Node {
     ofPeers ? core.clients.shares.strangers : core.handshakesAllowed
   }
 
+  /// Whether as many links as may be have not said whose they are, and the oldest of them was opened
+  /// less than `Limits.strangerGrace` ago.
+  public func areStrangersYoung(now: Instant) -> Bool {
+    core.areStrangersYoung(at: now.monotonicMicroseconds)
+  }
+
   // MARK: What the shell takes
 
   /// Moves the actions to `list`, whose storage the node takes in exchange.

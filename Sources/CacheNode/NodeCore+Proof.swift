@@ -172,6 +172,14 @@ extension NodeCore {
     }
   }
 
+  func areStrangersYoung(at time: UInt64) -> Bool {
+    guard unprovenLinks.count >= clients.shares.strangers, let oldest = link(unprovenLinks[0])
+    else {
+      return false
+    }
+    return time + Limits.unprovenPatience < oldest.pointee.unprovenUntil + Limits.strangerGrace
+  }
+
   /// Closes a link that took too long to become ready.
   mutating func expireUnproven(_ id: LinkID) {
     guard let link = link(id), link.pointee.isConnected, !link.pointee.isReady,

@@ -89,6 +89,8 @@ public enum Limits {
   public static var unprovenPatience: UInt64 { 5_000_000 }
   /// Accepted links of which that is not known yet at most; with one more the oldest is closed.
   public static var unprovenLinks: Int { 256 }
+  /// How long each of them stays in any case, in microseconds: two round trips to the next continent.
+  public static var strangerGrace: UInt64 { 250_000 }
   /// The wait before dialling doubles so often after links that were refused: to 3.2 s.
   public static var redialDoublings: UInt8 { 5 }
   /// Microseconds between two lines of the log about links that were refused.

@@ -59,6 +59,16 @@ extension Server {
     start(kind, socket, stream, address, nil)
   }
 
+  /// Whether there are as many as may be, and the oldest began a moment ago.
+  func areHandshakesYoung(_ kind: Handshake.Kind) -> Bool {
+    let handshakes = handshakes[kind.rawValue]
+    guard let oldest = handshakes.first,
+      handshakes.count >= node.handshakesAllowed(ofPeers: kind == .acceptedPeer)
+    else { return false }
+    return now.monotonicMicroseconds + Limits.handshakePatience
+      < oldest.deadline + Limits.strangerGrace
+  }
+
   /// A link that this node dialled is connected.
   func startHandshake(_ peer: PeerConnection) {
     guard let context = tls.current, let stream = TLSStream.dialling(peer.socket, context) else {

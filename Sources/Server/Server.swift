@@ -325,10 +325,8 @@ public final class Server {
 
   private func acceptAll(_ listener: Listener) {
     readClock()
-    // Who was accepted in this round can't have said who it is: it shall not make place for the next.
-    let most =
-      listener.isPeer ? max(1, node.handshakesAllowed(ofPeers: true) / 4) : Server.acceptsPerRound
-    for _ in 0..<min(most, Server.acceptsPerRound) {
+    for _ in 0..<Server.acceptsPerRound {
+      if listener.isPeer, isBesieged { return acceptLater(listener) }
       switch listener.socket.accept() {
       case .none: return
       case .exhausted:
@@ -337,9 +335,7 @@ public final class Server {
           write(.warning, "no file descriptors left: not accepting for a moment")
           nextWarning = now.monotonicMicroseconds + Server.warningInterval
         }
-        listener.watcher?.stop()
-        reopening?.schedule(microseconds: Server.reopenAfter)
-        return
+        return acceptLater(listener)
       case .connection(let socket, let address):
         if listener.isEncrypted {
           startHandshake(listener.isPeer ? .acceptedPeer : .client, socket, address)
@@ -350,6 +346,18 @@ public final class Server {
         }
       }
     }
+  }
+
+  private func acceptLater(_ listener: Listener) {
+    listener.watcher?.stop()
+    reopening?.schedule(microseconds: Server.reopenAfter)
+  }
+
+  /// Whether all places for strangers at the peer port are taken by some who came a moment ago. They
+  /// get that moment: where the newest always took the oldest's place, a flood would keep each node out
+  /// that has not said yet who it is. The others wait in the kernel, first come, first served.
+  private var isBesieged: Bool {
+    node.areStrangersYoung(now: now) || areHandshakesYoung(.acceptedPeer)
   }
 
   /// Takes a client up that connected, over TLS when there is a stream.

@@ -248,10 +248,14 @@ struct StrangerTests {
   func crowd() throws {
     let guarded = Guarded()
     var links: [LinkID] = []
-    for _ in 0..<1000 {
+    for count in 0..<1000 {
+      #expect(guarded.node.areStrangersYoung(now: guarded.now) == (count >= Limits.unprovenLinks))
       links.append(try #require(guarded.node.linkAccepted(now: guarded.now)))
     }
-    guarded.tick()
+    guarded.tick(Limits.strangerGrace - 1)
+    #expect(guarded.node.areStrangersYoung(now: guarded.now))
+    guarded.tick(1)
+    #expect(!guarded.node.areStrangersYoung(now: guarded.now))
     #expect(guarded.closed == Set(links[..<(1000 - Limits.unprovenLinks)]))
     let link = try guarded.accept()
     let hello = Guarded.hello()
