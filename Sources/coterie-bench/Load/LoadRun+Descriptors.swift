@@ -27,7 +27,7 @@ extension LoadRun {
       let recovery = try recover(node, &crowd)
       return [
         .bound(
-          "clients let in", "\(admitted) of \(Self.clients)", bar: "≥ 100", admitted >= 100),
+          "clients let in", "\(admitted) of \(Self.clients)", bar: "≥ 80", admitted >= 80),
         .note("descriptors open while full", "\(open) of \(Self.descriptors)"),
         .time(
           "CPU while full and nobody asks", "\((full * 100).text(1)) % of a core", bar: "≤ 20 %",
