@@ -96,8 +96,6 @@ struct ClientLimits {
   var idle: UInt64 = 0
   /// What descriptors allow.
   var shares = DescriptorShares(of: .max, clients: 10_000, members: 1)
-  /// For how many members they were shared out.
-  var sharedWith = 1
 
   /// Bytes of the connections' buffers as last counted.
   var counted = 0

@@ -19,12 +19,15 @@ public struct DescriptorShares {
   public var clients: Int
   /// Connections to the peer port of which it is not known yet whose they are.
   public var strangers: Int
+  /// For how many members they were shared out.
+  public var members: Int
 
   private static let descriptorsAStranger = 3
 
   public init(of all: Int, clients wanted: Int, members: Int) {
     let left = all - DescriptorShares.fixed(members)
     self.all = all
+    self.members = members
     strangers = min(
       Limits.unprovenLinks,
       max(

@@ -62,6 +62,11 @@ struct Link: ~Copyable {
   var input = ByteBuffer()
   let output = UnsafeMutablePointer<ByteBuffer>.allocate(capacity: 1)
   var health = LinkHealth()
+  /// Unix milliseconds: since when there were always bytes that the other end had not taken; 0 when
+  /// there are none.
+  var waitsSince: UInt64 = 0
+  /// Monotonic microseconds: when a part of a large value last went in or out.
+  var largeAt: UInt64 = 0
 
   init() { output.initialize(to: ByteBuffer()) }
 
@@ -91,5 +96,7 @@ struct Link: ~Copyable {
     input.removeAll()
     output.pointee.removeAll()
     health = LinkHealth()
+    waitsSince = 0
+    largeAt = 0
   }
 }

@@ -16,8 +16,9 @@ import Storage
 //     with owners     an owner that has pulled everything from here since the deletion has the
 //                     tombstone: `compared` says so, for the time at which it began; a tombstone
 //                     that comes here later than that takes it back
-//     with others     as hints, or in slots that a node lost: acks of the failure detector say of
-//                     every member since when it has kept nothing older for others
+//     with others     as hints, in slots that a node lost, or held up by a large value: acks of the
+//                     failure detector say of every member since when it has kept nothing older
+//                     for others
 //     on their way    for no longer than an operation lasts: `settleMargin`
 //
 // The minimum over all of them is the time up to which this node is converged: everything older is on
@@ -70,10 +71,28 @@ extension NodeCore {
   func convergedUpTo() -> UInt64 {
     guard !isChanging, missing.isEmpty, !mayHoldLeftovers else { return 0 }
     if members.count == 1 { return wall }
-    var least = min(
-      sabotaged(.hastyReaping) ? wall : swim.othersClearUpTo, hints.oldest?.milliseconds ?? .max)
+    var least = min(sabotaged(.hastyReaping) ? wall : swim.othersClearUpTo, oldestUnderway)
     for peer in coOwners { least = min(least, peers[peer].pointee.hasAllUpTo) }
     return least
+  }
+
+  /// Unix milliseconds: nothing older is on its way from here to others. Hints, writes that got more
+  /// time than an operation has, and links on which a large value holds up what stands behind it.
+  var oldestUnderway: UInt64 {
+    var oldest = hints.oldest?.milliseconds ?? .max
+    for index in 0..<links.end where links[index].pointee.isOpen {
+      let since = links[index].pointee.waitsSince
+      if since != 0 { oldest = min(oldest, since) }
+    }
+    guard monotonic < longWritesUntil else { return oldest }
+    for index in 0..<operations.end where operations[index].pointee.isTaken {
+      let operation = operations[index]
+      guard operation.pointee.kind == .write, monotonic >= operation.pointee.deadline else {
+        continue
+      }
+      oldest = min(oldest, operation.pointee.version.stamp.milliseconds)
+    }
+    return oldest
   }
 
   /// Once a second or so; what was settled stays settled until the ring changes or a

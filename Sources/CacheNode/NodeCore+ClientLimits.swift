@@ -30,7 +30,6 @@ extension NodeCore {
           + "instead of maxclients \(wanted)")
     }
     clients.shares = shares
-    clients.sharedWith = members.count
   }
 
   private func descriptorShares(_ wanted: Int) -> DescriptorShares {
@@ -98,14 +97,12 @@ extension NodeCore {
 
   /// Closes a client that costs too much, without what waits for it.
   mutating func close(_ index: Int, _ why: String, _ level: LogLevel = .notice) {
-    if level >= logLevel {
-      let text = "closing client id=\(sessions[index].pointee.id): \(why)"
-      if !sessions[index].pointee.flags.contains(.needsLogin) {
-        log(level, text)
-      } else if let line = strangerLog.line(text, at: monotonic) {
-        // Strangers may come in any number.
-        log(level, line)
-      }
+    let text = "closing client id=\(sessions[index].pointee.id): \(why)"
+    if !sessions[index].pointee.flags.contains(.needsLogin) {
+      log(level, text)
+    } else if level >= logLevel, let line = strangerLog.line(text, at: monotonic) {
+      // Strangers may come in any number.
+      log(level, line)
     }
     kill(index)
   }

@@ -46,8 +46,7 @@ extension NodeCore {
     let crosses =
       areHere ? session.pointee.forwardedKeys & bits != 0 : session.pointee.inFlight > 0
     if crosses || session.pointee.inFlight >= Limits.commandsInFlight { return stall(index) }
-    let words = (0..<count).map { Array(arguments.pointee[$0]) }
-    if handler == .msetnx { return executeMSETNX(index, words) }
+    if handler == .msetnx { return executeMSETNX(index) }
     guard let parent = startGather(index, combination, parts: (count - 1) / step) else {
       return tooMany(index)
     }
@@ -56,9 +55,8 @@ extension NodeCore {
     let part = NodeCore.partName(handler)
     for position in 0..<(count - 1) / step {
       let place = 1 + position * step
-      startPart(
-        parent, position, [part] + words[place..<place + step], database,
-        session.pointee.resp, ignoresLocks: false)
+      childArguments.pointee.fill(part, arguments.pointee, place..<place + step)
+      startPart(parent, position, database, session.pointee.resp, ignoresLocks: false)
     }
     return true
   }
@@ -71,11 +69,15 @@ extension NodeCore {
     if isForward { session.pointee.forwardedKeys |= bits }
   }
 
-  private static func partName(_ handler: Handler) -> [UInt8] {
+  private static func partName(_ handler: Handler) -> StaticString {
     switch handler {
-    case .mget: Array("get".utf8)
-    case .mset, .msetnx: Array("set".utf8)
-    default: Array(handler.rawValue.utf8)
+    case .mget: "get"
+    case .mset: "set"
+    case .del: "del"
+    case .unlink: "unlink"
+    case .exists: "exists"
+    // The last of them is TOUCH.
+    default: "touch"
     }
   }
 
@@ -171,12 +173,10 @@ extension NodeCore {
     return parent
   }
 
-  /// Runs one part: here, or at an owner.
+  /// Runs the part in `childArguments`: here, or at an owner.
   private mutating func startPart(
-    _ parent: Int, _ position: Int, _ words: [[UInt8]], _ database: Int, _ resp: UInt8,
-    ignoresLocks: Bool
+    _ parent: Int, _ position: Int, _ database: Int, _ resp: UInt8, ignoresLocks: Bool
   ) {
-    childArguments.pointee.fill(words)
     let number = commandIndex.find(childArguments.pointee[0])
     let handler = commandIndex.entries[number].handler
     let call = self.call(handler, childArguments, database, resp)
@@ -187,7 +187,8 @@ extension NodeCore {
     case .here where !needsOperation(call):
       replyScratch.pointee.removeAll()
       runHere(call, childArguments, replyScratch)
-      let reply = replyScratch.pointee.flattened
+      // Its last part ends the gather, and others may run then that need the buffer.
+      let reply = PartReply(moving: &replyScratch.pointee)
       replyScratch.pointee.removeAll()
       replyScratch.pointee.shrink(keeping: Limits.idleBufferBytes)
       partArrived(parent, position, reply)
@@ -211,14 +212,22 @@ extension NodeCore {
 
   /// A part's reply is there. With the last one the whole is put together.
   mutating func partArrived(_ parent: Int, _ position: Int, _ bytes: [UInt8]) {
+    partArrived(parent, position, .small(bytes))
+  }
+
+  mutating func partArrived(_ parent: Int, _ position: Int, _ reply: PartReply) {
     let operation = operations[parent]
     guard operation.pointee.isTaken, !operation.pointee.isDone,
       let gather = operation.pointee.gather, position < gather.results.count
     else { return }
-    gather.results[position] = bytes
     gather.missing -= 1
-    if bytes.first == UInt8(ascii: "-"), gather.error == nil, isReplyPart(gather.combination) {
-      gather.error = bytes
+    switch reply {
+    case .large(let buffer): gather.largeResults[position] = buffer
+    case .small(let bytes):
+      gather.results[position] = bytes
+      if bytes.first == UInt8(ascii: "-"), gather.error == nil, isReplyPart(gather.combination) {
+        gather.error = bytes
+      }
     }
     if gather.missing == 0 { finishGather(parent, gather) }
   }
@@ -247,7 +256,13 @@ extension NodeCore {
     switch gather.combination {
     case .array:
       operation.pointee.reply.pointee.appendArrayHeader(gather.results.count)
-      for result in gather.results { operation.pointee.reply.pointee.append(result) }
+      for (position, result) in gather.results.enumerated() {
+        if let large = gather.largeResults.removeValue(forKey: position) {
+          operation.pointee.reply.pointee.append(moving: &large.bytes, large.bytes.count)
+        } else {
+          operation.pointee.reply.pointee.append(result)
+        }
+      }
     case .sum:
       operation.pointee.reply.pointee.appendInteger(
         gather.results.reduce(0) { $0 &+ integer(of: $1) })
@@ -290,8 +305,9 @@ extension NodeCore {
   // All or nothing over several keys: they must be of one slot, so that one owner coordinates. It
   // locks the keys, looks for them with R, and when there is none writes them with W.
 
-  private mutating func executeMSETNX(_ index: Int, _ words: [[UInt8]]) -> Bool {
+  private mutating func executeMSETNX(_ index: Int) -> Bool {
     let session = sessions[index]
+    let words = (0..<arguments.pointee.count).map { Array(arguments.pointee[$0]) }
     let slots = stride(from: 1, to: words.count, by: 2).map { place in
       words[place].withUnsafeBytes { slotHasher.slot(of: $0).index }
     }
@@ -367,9 +383,8 @@ extension NodeCore {
     operation.pointee.holdsLock = true
     gather.missing = gather.results.count
     for position in 0..<gather.results.count {
-      startPart(
-        parent, position, [Array("exists".utf8), gather.words[1 + position * 2]],
-        operation.pointee.database, 2, ignoresLocks: true)
+      childArguments.pointee.fill([Array("exists".utf8), gather.words[1 + position * 2]])
+      startPart(parent, position, operation.pointee.database, 2, ignoresLocks: true)
     }
   }
 
@@ -386,10 +401,9 @@ extension NodeCore {
     operation.pointee.hasWritten = true
     gather.missing = gather.results.count
     for position in 0..<gather.results.count {
-      startPart(
-        parent, position,
-        [Array("set".utf8), gather.words[1 + position * 2], gather.words[2 + position * 2]],
-        operation.pointee.database, 2, ignoresLocks: true)
+      childArguments.pointee.fill(
+        [Array("set".utf8)] + gather.words[1 + position * 2...2 + position * 2])
+      startPart(parent, position, operation.pointee.database, 2, ignoresLocks: true)
     }
   }
 

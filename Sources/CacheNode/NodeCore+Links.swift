@@ -163,6 +163,7 @@ extension NodeCore {
       return
     }
     link.pointee.input.append(bytes)
+    if link.pointee.input.count >= Limits.bigValueBytes { link.pointee.largeAt = monotonic }
     runBufferedFrames(id, link)
   }
 

@@ -165,18 +165,15 @@ extension NodeCore {
   }
 
   mutating func makePlaceForStranger() {
-    while unprovenLinks.count >= clients.shares.strangers {
-      let count = unprovenLinks.count
-      refuse(unprovenLinks[0], "too many others wait that have not said who they are, either")
-      if unprovenLinks.count == count { return }
+    let oldest = unprovenLinks.dropLast(clients.shares.strangers - 1)
+    for id in oldest {
+      refuse(id, "too many others wait that have not said who they are, either")
     }
   }
 
   func areStrangersYoung(at time: UInt64) -> Bool {
     guard unprovenLinks.count >= clients.shares.strangers, let oldest = link(unprovenLinks[0])
-    else {
-      return false
-    }
+    else { return false }
     return time + Limits.unprovenPatience < oldest.pointee.unprovenUntil + Limits.strangerGrace
   }
 

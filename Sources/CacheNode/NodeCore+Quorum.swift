@@ -15,9 +15,10 @@ extension NodeCore {
     let operation = operations[index]
     operation.pointee.reset(kind)
     operation.pointee.origin = origin
-    operation.pointee.deadline = monotonic + operationTimeout
+    // Its parts' time is over before its own.
+    operation.pointee.deadline = monotonic + operationTimeout * (kind == .gather ? 2 : 1)
     deadlines.append(
-      due: operation.pointee.deadline, index: index, generation: operation.pointee.generation)
+      due: monotonic + operationTimeout, index: index, generation: operation.pointee.generation)
     return index
   }
 
@@ -845,10 +846,10 @@ extension NodeCore {
       }
       release(index)
     case .parent(let parent, let generation, let position):
-      let bytes = operation.pointee.reply.pointee.flattened
+      let reply = PartReply(moving: &operation.pointee.reply.pointee)
       release(index)
       if operations[parent].pointee.generation == generation {
-        partArrived(parent, position, bytes)
+        partArrived(parent, position, reply)
       }
     case .none:
       release(index)
@@ -917,21 +918,11 @@ extension NodeCore {
 
   private mutating func expire(_ index: Int) {
     let operation = operations[index]
+    if mayTakeLonger(operation) { return giveTime(operation) }
     if operation.pointee.isDone {
       // Late answers did not come; the reply itself may still wait for its turn.
       stopWaiting(index)
       if case .none = operation.pointee.origin { end(index) }
-      return
-    }
-    // A large value takes its time: 16 bytes a microsecond beside the usual wait.
-    let size = operation.pointee.request.count + operation.pointee.blobLength
-    let grace = UInt64(size / 16)
-    if operation.pointee.kind == .write, grace > 50_000,
-      monotonic < operation.pointee.deadline + grace
-    {
-      deadlines.append(
-        due: monotonic + operationTimeout, index: index,
-        generation: operation.pointee.generation)
       return
     }
     statistics.pointee.timeouts += 1
@@ -942,6 +933,56 @@ extension NodeCore {
     }
     stopWaiting(index)
     fail(index)
+  }
+
+  /// Whether an operation whose time is over gets more of it. A large value takes its own time to get
+  /// where it belongs and to be stored there, and what stands behind it waits with it. A command over
+  /// many keys waits for its parts.
+  private func mayTakeLonger(_ operation: UnsafeMutablePointer<Operation>) -> Bool {
+    var bytes = 0
+    switch operation.pointee.kind {
+    case .gather: return monotonic < operation.pointee.deadline
+    case .write: bytes = operation.pointee.request.count + operation.pointee.blobLength
+    // There and, from that node, to the owners.
+    case .forward: bytes = operation.pointee.forwardedBytes * 2
+    case .read, .modify, .query: break
+    }
+    if bytes < Limits.bigValueBytes { bytes = 0 }
+    if isBehindLargeValue(operation) { bytes = Limits.frameBytes }
+    return monotonic
+      < operation.pointee.deadline + UInt64(bytes) / Limits.movedPerMicrosecond
+  }
+
+  private mutating func giveTime(_ operation: UnsafeMutablePointer<Operation>) {
+    deadlines.append(
+      due: monotonic + operationTimeout, index: operation.pointee.index,
+      generation: operation.pointee.generation)
+    if operation.pointee.kind == .write { longWritesUntil = monotonic + operationTimeout * 2 }
+    if case .parent(let parent, let generation, _) = operation.pointee.origin,
+      operations[parent].pointee.generation == generation
+    {
+      operations[parent].pointee.deadline = monotonic + operationTimeout * 2
+    }
+  }
+
+  /// Whether a large value was on its way, since the last look, to or from one of those that have yet
+  /// to answer.
+  private func isBehindLargeValue(_ operation: UnsafeMutablePointer<Operation>) -> Bool {
+    switch operation.pointee.kind {
+    case .gather: return false
+    case .forward, .query: return movesLargeValue(operation.pointee.target)
+    case .read, .write, .modify:
+      return (0..<operation.pointee.ownerCount).contains {
+        operation.pointee.quorum.outstanding.contains($0)
+          && movesLargeValue(Int(operation.pointee.owners[$0]))
+      }
+    }
+  }
+
+  private func movesLargeValue(_ peer: Int) -> Bool {
+    let index = peers[peer].pointee.outLink
+    return index >= 0 && links[index].pointee.largeAt &+ operationTimeout > monotonic
+      && links[index].pointee.largeAt > 0
   }
 
   /// Nobody that is asked still counts. Owners of a write that have not said that they have it get
@@ -1000,6 +1041,7 @@ extension NodeCore {
     scratch.pointee.removeAll()
     scratch.pointee.appendArrayHeader(words.pointee.count)
     for index in 0..<words.pointee.count { appendWord(words.pointee[index]) }
+    operation.pointee.forwardedBytes = scratch.pointee.totalCount
     output.pointee.appendForward(
       operation.pointee.requestID, database: call.database, resp: call.resp,
       moving: &scratch.pointee)

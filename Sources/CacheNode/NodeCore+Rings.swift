@@ -34,7 +34,7 @@ extension NodeCore {
     }
     let fresh = RingPlan(members.members)
     if fresh != plan || tracked == nil { take(fresh) }
-    if clients.sharedWith != members.count { shareDescriptors() }
+    if clients.shares.members != members.count { shareDescriptors() }
     advanceChange()
     noteForming()
     saveIfChanged()

@@ -95,12 +95,9 @@ extension NodeCore {
     }
   }
 
-  /// Unix milliseconds: this node keeps nothing older for others. Hints, and slots that are not its
-  /// own.
-  var oldestForOthers: UInt64 {
-    if mayHoldLeftovers || isChanging { return 0 }
-    return hints.oldest?.milliseconds ?? .max
-  }
+  /// Unix milliseconds: this node keeps nothing older for others, neither what `oldestUnderway` says
+  /// nor in slots that are not its own.
+  var oldestForOthers: UInt64 { mayHoldLeftovers || isChanging ? 0 : oldestUnderway }
 
   private mutating func encodeFarewell() {
     scratch.pointee.removeAll()

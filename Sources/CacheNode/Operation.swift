@@ -70,7 +70,7 @@ struct Operation: ~Copyable {
   var stale = OwnerSet()
   /// Owners that have been asked for this read at all.
   var asked = OwnerSet()
-  /// Monotonic microseconds.
+  /// Monotonic microseconds; see `mayTakeLonger`.
   var deadline: UInt64 = 0
   var hedgeAt: UInt64 = 0
   /// The version that the reply shows (read) or that was stamped (write).
@@ -90,6 +90,8 @@ struct Operation: ~Copyable {
   var hasWritten = false
   /// For forward and query: the peer asked.
   var target = 0
+  /// Of a forwarded command.
+  var forwardedBytes = 0
   /// The command in RESP, or the key alone for a read and a blind write.
   var request = ByteBuffer()
   var keyLength = 0
@@ -233,6 +235,8 @@ enum Combination: Sendable {
 final class Gather {
   let combination: Combination
   var results: [[UInt8]]
+  /// Results with large values in them, by position: `results` has nothing there.
+  var largeResults: [Int: LargeReply] = [:]
   var missing: Int
   var error: [UInt8]?
   /// Its parts change something, so that a failed part leaves the whole in doubt.
@@ -246,6 +250,27 @@ final class Gather {
     results = Array(repeating: [], count: parts)
     missing = parts
   }
+}
+
+/// The reply of one part.
+enum PartReply {
+  case small([UInt8])
+  case large(LargeReply)
+
+  /// Takes what is in `buffer`: values that are attached to it are not copied.
+  init(moving buffer: inout ByteBuffer) {
+    guard _slowPath(buffer.attachedCount > 0) else {
+      self = .small(buffer.bytes)
+      return
+    }
+    let large = LargeReply()
+    large.bytes.append(moving: &buffer, buffer.count)
+    self = .large(large)
+  }
+}
+
+final class LargeReply {
+  var bytes = ByteBuffer()
 }
 
 /// Where a SCAN that asks several nodes stands.

@@ -1,3 +1,5 @@
+import Primitives
+
 /// Tells a living link from a dead one: the machine beside each dialled link.
 ///
 ///     quiet ──sent──▶ expecting ──pingInterval──▶ pinged ──silence ≥ deadAfter──▶ dead
@@ -8,9 +10,17 @@
 /// A link that closes by itself (the peer's process died) is dead at once; this machine is for a
 /// peer that is stopped or cut off while it is needed. Whether a peer is alive for the cluster is
 /// another question: see Swim.swift.
+///
+/// A large value is an exception twice. While it is being written a ping stands behind it in the same
+/// stream, so that nothing can be heard: but who takes bytes lives, and each part that the other end
+/// takes starts the silence anew. And once it has all of it, it needs time to store it, the longer the
+/// more it is: the silence may last longer, by what was taken since anything was heard.
 public struct LinkHealth: Sendable {
-  /// The first thing sent since anything was heard; 0 when there is none.
+  /// The first thing sent since anything was heard, or the last part that was taken of something
+  /// large; 0 when there is none.
   private var waitingSince: UInt64 = 0
+  /// Bytes taken of something large since anything was heard.
+  private var taken: UInt64 = 0
   private var lastPing: UInt64 = 0
 
   /// What the link's owner should do.
@@ -22,11 +32,21 @@ public struct LinkHealth: Sendable {
 
   public init() {}
 
-  public mutating func heard() { waitingSince = 0 }
+  public mutating func heard() {
+    waitingSince = 0
+    taken = 0
+  }
 
   /// Something that is or will be answered was sent.
   public mutating func sent(at now: UInt64) {
     if waitingSince == 0 { waitingSince = now }
+  }
+
+  /// The other end took a part of what waits for it, and more waits.
+  public mutating func progressed(_ bytes: Int, at now: UInt64) {
+    guard waitingSince != 0 else { return }
+    waitingSince = now
+    taken &+= UInt64(bytes)
   }
 
   /// Times are monotonic microseconds.
@@ -35,7 +55,7 @@ public struct LinkHealth: Sendable {
   ) -> Verdict {
     guard waitingSince != 0 else { return .fine }
     let silence = now &- min(waitingSince, now)
-    if silence >= deadAfter { return .dead }
+    if silence >= deadAfter + taken / Limits.storedPerMicrosecond { return .dead }
     if silence >= pingInterval, now &- min(lastPing, now) >= pingInterval {
       lastPing = now
       return .ping

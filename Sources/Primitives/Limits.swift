@@ -77,6 +77,11 @@ public enum Limits {
   public static var bytesWrittenAtLeast: Int { 16 << 10 }
   /// What one peer is.
   public static var peerBytesWrittenAtOnce: Int { 1 << 20 }
+  /// Bytes of a large value that get to another node and are stored there in a microsecond, when both
+  /// are slow: so much longer an operation may take.
+  public static var movedPerMicrosecond: UInt64 { 16 }
+  /// Bytes of it that another node stores in a microsecond when it is slow; meanwhile it is silent.
+  public static var storedPerMicrosecond: UInt64 { 64 }
   /// Spare capacity that an idle buffer keeps.
   public static var idleBufferBytes: Int { 16 << 10 }
   /// Members of one cluster; the design point is 1,500.

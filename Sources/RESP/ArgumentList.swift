@@ -89,6 +89,20 @@ public struct ArgumentList: ~Copyable {
     _ = unescaped.reserve(1)
     base = unescaped.readable.baseAddress
   }
+
+  /// Fills the list with a name and some words of another list, which are valid while those are.
+  public mutating func fill(
+    _ name: StaticString, _ other: borrowing ArgumentList, _ words: Swift.Range<Int>
+  ) {
+    count = 0
+    let start = UnsafeRawPointer(name.utf8Start)
+    base = start
+    append(offset: 0, length: name.utf8CodeUnitCount)
+    for index in words {
+      let word = other[index]
+      append(offset: word.baseAddress.unsafelyUnwrapped - start, length: word.count)
+    }
+  }
 }
 
 // MARK: Inline requests

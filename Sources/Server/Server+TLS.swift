@@ -52,18 +52,21 @@ extension Server {
     guard let context = tls.current,
       let stream = TLSStream.accepting(socket, context, isForPeer: kind == .acceptedPeer)
     else { return }
-    while handshakes[kind.rawValue].count >= node.handshakesAllowed(ofPeers: kind == .acceptedPeer)
-    {
+    while areHandshakesMany(kind) {
       fail(handshakes[kind.rawValue][0], "too many others came after it")
     }
     start(kind, socket, stream, address, nil)
   }
 
-  /// Whether there are as many as may be, and the oldest began a moment ago.
-  func areHandshakesYoung(_ kind: Handshake.Kind) -> Bool {
-    let handshakes = handshakes[kind.rawValue]
-    guard let oldest = handshakes.first,
-      handshakes.count >= node.handshakesAllowed(ofPeers: kind == .acceptedPeer)
+  /// Whether there are as many as may be.
+  private func areHandshakesMany(_ kind: Handshake.Kind) -> Bool {
+    handshakes[kind.rawValue].count >= node.handshakesAllowed(ofPeers: kind == .acceptedPeer)
+  }
+
+  /// Whether there are as many accepted ones of peers as may be, and the oldest began a moment ago.
+  var arePeerHandshakesYoung: Bool {
+    guard areHandshakesMany(.acceptedPeer),
+      let oldest = handshakes[Handshake.Kind.acceptedPeer.rawValue].first
     else { return false }
     return now.monotonicMicroseconds + Limits.handshakePatience
       < oldest.deadline + Limits.strangerGrace

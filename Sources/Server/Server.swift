@@ -357,7 +357,7 @@ public final class Server {
   /// get that moment: where the newest always took the oldest's place, a flood would keep each node out
   /// that has not said yet who it is. The others wait in the kernel, first come, first served.
   private var isBesieged: Bool {
-    node.areStrangersYoung(now: now) || areHandshakesYoung(.acceptedPeer)
+    node.areStrangersYoung(now: now) || arePeerHandshakesYoung
   }
 
   /// Takes a client up that connected, over TLS when there is a stream.

@@ -3,6 +3,7 @@
 import hashlib
 import multiprocessing
 import random
+import subprocess
 import time
 
 import pytest
@@ -98,3 +99,22 @@ def test_in_a_cluster(cluster, values):
             for number in range(3):
                 got = client.call("GET", f"k{number}")
                 assert digest(got) == digest(values[number % 2])
+
+
+def test_the_largest_value_in_a_cluster(cluster):
+    """A link that is busy with one value for seconds is not taken for a dead one."""
+    part = random.Random(5).randbytes(1 << 20)
+    writer = subprocess.Popen(
+        ["redis-cli", "-p", str(cluster[0].port), "-x", "SET", "largest"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    expected = hashlib.sha1()
+    for _ in range(512):
+        writer.stdin.write(part)
+        expected.update(part)
+    assert writer.communicate(timeout=120)[0].strip() == b"OK"
+    with cluster[1].connect(timeout=120) as reader:
+        assert digest(reader.call("GET", "largest")) == expected.hexdigest()
+    assert cluster[2].call("STRLEN", "largest", timeout=60) == 512 << 20
+    assert cluster[2].call("DEL", "largest", timeout=60) == 1
+    for node in cluster:
+        assert "silent" not in node.output() and "is down" not in node.output()

@@ -1,4 +1,5 @@
 #pragma once
 
-/// Allocations of this process since its start.
+/// Allocations of the calling thread since its start: what other threads of a test program do
+/// meanwhile is not counted.
 long coterie_allocations(void);

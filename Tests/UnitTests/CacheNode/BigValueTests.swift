@@ -199,4 +199,86 @@ struct BigValueTests {
       for reader in clients { #expect(reader.call("GET", "k\(number)") == "nil") }
     }
   }
+
+  /// 20 bytes a microsecond is little above the least that is counted on: longer than an operation has,
+  /// and than a link may be silent.
+  private static let bytesPerMillisecond = 20_000
+  private static let large = BlobTests.pattern(bytesPerMillisecond * 1500)
+
+  private func call(_ client: TestClient, _ words: [[UInt8]]) -> Reply? {
+    client.send(words)
+    return client.reply(within: 20_000)
+  }
+
+  @Test("A large value on slow links: nobody is given up, whoever forwards or asks")
+  func slowLinks() {
+    let cluster = TestCluster.formed(5) { _, configuration in
+      configuration.parameters = ParameterStore()
+    }
+    cluster.run(milliseconds: 2000)
+    let clients = (0..<5).map { cluster.client($0) }
+    cluster.bytesPerMillisecond = Self.bytesPerMillisecond
+    for (number, client) in clients.enumerated() {
+      let key = "k\(number)".bytes
+      #expect(call(client, ["SET".bytes, key, Self.large]) == "OK", "SET on \(number)")
+      for (other, reader) in clients.enumerated() {
+        let reply = call(reader, ["GET".bytes, key])
+        let isRight = reply?.bulk == Self.large
+        #expect(isRight, "GET on \(other): \(reply?.description.prefix(80) ?? "nothing")")
+      }
+      cluster.run(milliseconds: 3000)
+    }
+    let write = ["MSET".bytes, "a".bytes, Self.large, "b".bytes, Self.large]
+    #expect(call(clients[0], write) == "OK")
+    let both = call(clients[1], ["MGET".bytes, "a".bytes, "none".bytes, "b".bytes])
+    let areRight = both?.elements.map(\.bulk) == [Self.large, nil, Self.large]
+    #expect(areRight)
+    cluster.run(milliseconds: 3000)
+    #expect(!cluster.log.contains { $0.contains("silent") || $0.contains("is down") })
+  }
+
+  @Test("What stands behind a large value on a slow link waits with it")
+  func behind() {
+    let cluster = TestCluster.formed(3) { _, configuration in
+      configuration.parameters = ParameterStore()
+    }
+    cluster.run(milliseconds: 2000)
+    cluster.bytesPerMillisecond = Self.bytesPerMillisecond
+    let busy = cluster.client(0)
+    let others = (0..<20).map { _ in cluster.client(0) }
+    busy.send(["SET".bytes, "large".bytes, Self.large])
+    cluster.run(milliseconds: 10)
+    for (number, client) in others.enumerated() { client.send("SET", "small:\(number)", "v") }
+    for client in others { #expect(client.reply(within: 20_000) == "OK") }
+    #expect(busy.reply() == "OK")
+    #expect(cluster.client(1).call("DBSIZE") == "21")
+  }
+
+  @Test("Nothing is taken for settled that stands behind a large value, on any link")
+  func settlement() throws {
+    let cluster = TestCluster.formed(4) { _, configuration in
+      _ = configuration.parameters.set("anti-entropy-interval", "1")
+    }
+    let clients = (0..<4).map { cluster.client($0) }
+    func convergedAge(_ node: Int) -> Int {
+      let lines = clients[node].call("INFO", "replication")?.bulk?.text.split(separator: "\r\n")
+      let line = lines?.first { $0.hasPrefix("converged_age_ms:") }
+      return line.flatMap { Int($0.dropFirst("converged_age_ms:".count)) } ?? -1
+    }
+    func isConverged(_ node: Int) -> Bool { (0..<3000).contains(convergedAge(node)) }
+    // A key that the last node has to ask another one for.
+    let key = try #require(
+      (0..<20).lazy.map { "k\($0)".bytes }.first { key in
+        clients[0].call(["SET".bytes, key, Self.value])
+        return !(cluster.node(3)?.snapshot(now: cluster.now).contains { $0.key == key } ?? true)
+      })
+    #expect(cluster.run(atMost: 20_000) { (0..<3).allSatisfy(isConverged) })
+    // That one's reply holds nothing up on its way to the two others.
+    cluster.bytesPerMillisecond = Self.size / 20_000
+    clients[3].send(["GET".bytes, key])
+    cluster.run(milliseconds: 10_000)
+    for node in 0..<3 { #expect(convergedAge(node) >= 9000) }
+    cluster.bytesPerMillisecond = .max
+    #expect(cluster.run(atMost: 20_000) { (0..<3).allSatisfy(isConverged) })
+  }
 }

@@ -33,11 +33,11 @@ final class TestClient {
 
   func send(raw bytes: [UInt8]) { cluster.receive(bytes, from: self) }
 
-  /// The next reply; nil when none came within 5 s.
-  func reply() -> Reply? {
+  /// The next reply; nil when none came in time.
+  func reply(within milliseconds: Int = 5000) -> Reply? {
     var length = 0
     var reply: Reply?
-    _ = cluster.run(atMost: 5000) {
+    _ = cluster.run(atMost: milliseconds) {
       guard let parsed = Reply.parse(output, 0) else { return isClosed }
       (reply, length) = parsed
       return true
@@ -91,7 +91,8 @@ struct Reply: Equatable, CustomStringConvertible, ExpressibleByStringLiteral {
     guard length >= 0 else { return (Reply("nil"), at) }
     guard bytes.count >= at + length + 2 else { return nil }
     let value = Array(bytes[at..<at + length])
-    var reply = Reply("\"\(value.text)\"")
+    // Bytes that are no text are dear to decode.
+    var reply = Reply(value.count > 1 << 16 ? "\(value.count) bytes" : "\"\(value.text)\"")
     reply.bulk = value
     return (reply, at + length + 2)
   }

@@ -13,6 +13,9 @@ final class TestCluster {
     var links: [LinkID: (place: Int, id: LinkID)] = [:]
     var clients: [SessionID: Connected] = [:]
     var isFrozen = false
+    /// Links with bytes that could not go in this millisecond, and what the others may still take.
+    var waiting: Set<LinkID> = []
+    var allowance: [LinkID: Int] = [:]
 
     init(_ configuration: NodeConfiguration) { self.configuration = configuration }
   }
@@ -28,6 +31,9 @@ final class TestCluster {
     var link: LinkID
     var bytes: [UInt8]
   }
+
+  /// What one direction of a link takes in a millisecond.
+  var bytesPerMillisecond = Int.max
 
   private(set) var microseconds: UInt64 = 1_000_000
   private(set) var log: [String] = []
@@ -123,6 +129,7 @@ final class TestCluster {
 
   /// Moves bytes until there are none, without any time.
   private func settle() {
+    for place in places { place.allowance = [:] }
     for _ in 0..<10_000 {
       for index in places.indices { finishTick(index) }
       if deliveries.isEmpty { return }
@@ -153,18 +160,27 @@ final class TestCluster {
     }
     var dirty: [LinkID] = []
     node.takeDirtyLinks(into: &dirty)
+    for id in place.waiting where !dirty.contains(id) { dirty.append(id) }
+    place.waiting = []
     for id in dirty {
       var isTaken = true
+      var waits = false
       while isTaken {
         isTaken = false
-        node.withOutput(of: id) { bytes in
+        waits = node.withOutput(of: id) { bytes in
           // An end that is not connected yet keeps its bytes.
           guard let other = place.links[id] else { return 0 }
-          deliveries.append(Delivery(place: other.place, link: other.id, bytes: Array(bytes)))
-          isTaken = !bytes.isEmpty
-          return bytes.count
+          let allowed = place.allowance[id] ?? bytesPerMillisecond
+          let count = min(bytes.count, allowed)
+          guard count > 0 else { return 0 }
+          place.allowance[id] = allowed - count
+          deliveries.append(
+            Delivery(place: other.place, link: other.id, bytes: Array(bytes[..<count])))
+          isTaken = true
+          return count
         }
       }
+      if waits { place.waiting.insert(id) }
     }
     var actions: [Action] = []
     node.takeActions(into: &actions)

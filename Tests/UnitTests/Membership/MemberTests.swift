@@ -390,6 +390,27 @@ struct LinkHealthTests {
     }
   }
 
+  @Test("A link that takes a large value lives, and may be silent longer afterwards to store it")
+  func largeValue() {
+    var health = LinkHealth()
+    func verdict(at now: UInt64) -> LinkHealth.Verdict {
+      health.verdict(at: now, pingInterval: 100, deadAfter: 500)
+    }
+    health.sent(at: 1000)
+    for now in stride(from: 1400 as UInt64, through: 5000, by: 400) {
+      #expect(verdict(at: now) != .dead, "at \(now)")
+      health.progressed(6400, at: now)
+    }
+    // Ten parts of 6,400 bytes: 100 microseconds each.
+    #expect(verdict(at: 6499) != .dead)
+    #expect(verdict(at: 6500) == .dead)
+    health.heard()
+    health.progressed(6400, at: 7000)
+    #expect(verdict(at: 9000) == .fine, "nothing is waited for")
+    health.sent(at: 10_000)
+    #expect(verdict(at: 10_500) == .dead, "what was taken before the answer counts no more")
+  }
+
   @Test("A clock reading from before the last one counts as no time")
   func earlierReading() {
     var health = LinkHealth()
