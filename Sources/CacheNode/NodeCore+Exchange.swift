@@ -391,7 +391,7 @@ extension NodeCore {
   }
 
   /// Answers `branch`: the leaves of some branches, and where in the first of them to go on.
-  func answerBranch(_ database: Int, _ parameters: UnsafeRawBufferPointer) -> [UInt8]? {
+  func answerBranch(_ database: Int, _ parameters: UnsafeRawBufferPointer) -> ByteBuffer? {
     guard parameters.count > 10, (parameters.count - 10) % Exchange.branchBytes == 0,
       database < table.databases, let start = parameters.integer(6, as: UInt32.self)
     else { return nil }
@@ -415,8 +415,8 @@ extension NodeCore {
     answer.append(UInt8(done))
     answer.append(UInt8(offset))
     answer.append(littleEndian: position)
-    answer.append(sections.bytes.readable)
-    return answer.bytes
+    answer.append(moving: &sections.bytes, sections.bytes.count)
+    return answer
   }
 
   /// What of one branch differs, as far as there is room.
@@ -465,7 +465,7 @@ extension NodeCore {
   }
 
   /// Answers `want`: u16 slot | u32 count | hashes, each.
-  func answerWant(_ database: Int, _ parameters: UnsafeRawBufferPointer) -> [UInt8]? {
+  func answerWant(_ database: Int, _ parameters: UnsafeRawBufferPointer) -> ByteBuffer? {
     guard parameters.count >= 5, database < table.databases else { return nil }
     var reader = FieldReader(parameters.slice(5, parameters.count - 5))
     var answer = ByteBuffer()
@@ -479,14 +479,14 @@ extension NodeCore {
         if let element = raw.integer(index * 8, as: UInt64.self) { wanted.insert(element) }
       }
       var objects = ByteBuffer()
-      let room = Exchange.answerBytes - answer.count
+      let room = Exchange.answerBytes - answer.totalCount
       _ = table.walk(database: database, slot: Int(slot), from: .start, count: .max) { walked in
-        guard objects.count < room, wanted.contains(walked.element) else { return }
+        guard objects.totalCount < room, wanted.contains(walked.element) else { return }
         objects.appendObject(walked.key, walked.object)
       }
-      answer.append(objects.readable)
+      answer.append(moving: &objects, objects.count)
     }
-    return answer.bytes
+    return answer
   }
 
   /// Answers `compared`: the asker has all that this node had when it began.
@@ -511,27 +511,33 @@ private struct Sections: ~Copyable {
   init(trees: UInt8) { self.trees = trees }
 
   var hasRoom: Bool {
-    bytes.count < Exchange.answerBytes && looked < Exchange.answerObjects
+    bytes.totalCount < Exchange.answerBytes && looked < Exchange.answerObjects
   }
 
-  mutating func begin(_ kind: UInt8, _ slot: Int) -> Int {
+  /// Where a section begins, without and with the large values that are attached in front of it.
+  struct Start {
+    let plain: Int
+    let total: Int
+  }
+
+  mutating func begin(_ kind: UInt8, _ slot: Int) -> Start {
     bytes.append(kind)
     bytes.append(littleEndian: UInt16(slot))
     bytes.append(littleEndian: UInt32(0))
-    return bytes.count
+    return Start(plain: bytes.count, total: bytes.totalCount)
   }
 
-  mutating func end(_ start: Int) {
-    bytes.patch(littleEndian: UInt32(bytes.count - start), at: start - 4)
+  mutating func end(_ start: Start) {
+    bytes.patch(littleEndian: UInt32(bytes.totalCount - start.total), at: start.plain - 4)
   }
 }
 
 extension ByteBuffer {
-  /// u32 key length | key | u32 length | object.
+  /// u32 key length | key | u32 length | object. A large value is attached.
   fileprivate mutating func appendObject(_ key: UnsafeRawBufferPointer, _ object: ObjectView) {
     append(littleEndian: UInt32(key.count))
     append(key)
     append(littleEndian: UInt32(object.encodedSize))
-    object.encode(to: &self)
+    object.encode(attachingTo: &self)
   }
 }

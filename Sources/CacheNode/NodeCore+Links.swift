@@ -150,6 +150,7 @@ extension NodeCore {
 
   mutating func linkReceived(_ id: LinkID, _ bytes: UnsafeRawBufferPointer) {
     guard let link = link(id) else { return }
+    if meter.pointee.roundStart == 0 { meter.pointee.roundStart = stepBegins() }
     statistics.pointee.peerInputBytes &+= bytes.count
     if link.pointee.peer > 0 { peers[link.pointee.peer].pointee.receivedBytes &+= bytes.count }
     link.pointee.health.heard()

@@ -236,13 +236,24 @@ extension NodeCore {
     _ parameters: UnsafeRawBufferPointer
   ) {
     let asker = link(id)?.pointee.peer ?? -1
-    guard database < table.databases || database == 255,
-      let answer = answer(kind, database, parameters, asker: asker)
-    else {
-      statistics.pointee.badFrames += 1
-      return dropLink(id, "a malformed query")
+    guard database < table.databases || database == 255 else { return malformedQuery(id) }
+    switch kind {
+    case .branch, .want:
+      let answer =
+        kind == .branch ? answerBranch(database, parameters) : answerWant(database, parameters)
+      guard var answer else { return malformedQuery(id) }
+      linkOutput(id)?.pointee.appendAnswer(request, moving: &answer)
+    default:
+      guard let answer = answer(kind, database, parameters, asker: asker) else {
+        return malformedQuery(id)
+      }
+      answer.withUnsafeBytes { bytes in linkOutput(id)?.pointee.appendAnswer(request, bytes) }
     }
-    answer.withUnsafeBytes { bytes in linkOutput(id)?.pointee.appendAnswer(request, bytes) }
+  }
+
+  private mutating func malformedQuery(_ id: LinkID) {
+    statistics.pointee.badFrames += 1
+    dropLink(id, "a malformed query")
   }
 
   /// What this node says about its own part; nil for malformed parameters.
@@ -270,8 +281,8 @@ extension NodeCore {
       return answerOverSlots(kind, database, parameters)
     case .scan: return answerScan(database, parameters)
     case .compare: return answerCompare(parameters, asker: asker)
-    case .branch: return answerBranch(database, parameters)
-    case .want: return answerWant(database, parameters)
+    // Asked by nodes only, and answered with objects: see `takeQuery`.
+    case .branch, .want: return nil
     case .compared: return answerCompared(parameters, asker: asker)
     case .hints: return answerHints(parameters)
     case .handover: return answerHandover(parameters, asker: asker)

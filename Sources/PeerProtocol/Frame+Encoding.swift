@@ -175,6 +175,13 @@ extension ByteBuffer {
     append(answer)
   }
 
+  /// An answer with what is attached to it, which leaves `answer` empty.
+  public mutating func appendAnswer(_ id: RequestID, moving answer: inout ByteBuffer) {
+    head(.answer, 4 + answer.totalCount)
+    append(littleEndian: id.rawValue)
+    append(moving: &answer, answer.count)
+  }
+
   public mutating func appendGossip(_ kind: FrameKind, _ body: UnsafeRawBufferPointer) {
     head(kind, body.count)
     append(body)

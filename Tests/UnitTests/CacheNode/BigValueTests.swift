@@ -254,6 +254,30 @@ struct BigValueTests {
     #expect(cluster.client(1).call("DBSIZE") == "21")
   }
 
+  @Test("Comparisons bring large values, among small ones")
+  func comparisons() {
+    let cluster = TestCluster.formed(3) { _, configuration in
+      _ = configuration.parameters.set("anti-entropy-interval", "1")
+      _ = configuration.parameters.set("hint-memory", "0")
+    }
+    let client = cluster.client(0)
+    cluster.run(milliseconds: 2000)
+    cluster.freeze(2)
+    cluster.run(milliseconds: 1500)
+    // One slot, so that they come in one answer.
+    for number in 0..<12 {
+      let value = number % 4 == 1 ? BlobTests.pattern(Self.size + number, number) : "v".bytes
+      #expect(client.call(["SET".bytes, "{t}\(number)".bytes, value]) == "OK")
+    }
+    cluster.thaw(2)
+    func objects(_ node: Int) -> [[UInt8]] {
+      cluster.node(node)?.snapshot(now: cluster.now).map { $0.key + $0.object } ?? []
+    }
+    #expect(cluster.run(atMost: 20_000) { objects(2).count == 12 })
+    let areEqual = objects(2) == objects(0)
+    #expect(areEqual)
+  }
+
   @Test("Nothing is taken for settled that stands behind a large value, on any link")
   func settlement() throws {
     let cluster = TestCluster.formed(4) { _, configuration in
