@@ -24,6 +24,8 @@ struct Peer {
   var pullAt: UInt64 = 0
   var compareAt: UInt64 = 0
   var hasAllUpTo: UInt64 = 0
+  /// Monotonic microseconds: when a part of a large value last went to it or came from it.
+  var largeAt: UInt64 = 0
   /// Bytes of all links with it.
   var sentBytes = 0
   var receivedBytes = 0
@@ -62,11 +64,9 @@ struct Link: ~Copyable {
   var input = ByteBuffer()
   let output = UnsafeMutablePointer<ByteBuffer>.allocate(capacity: 1)
   var health = LinkHealth()
-  /// Unix milliseconds: since when there were always bytes that the other end had not taken; 0 when
-  /// there are none.
+  /// Monotonic microseconds: since when there were always bytes that the other end had not taken; 0
+  /// when there are none.
   var waitsSince: UInt64 = 0
-  /// Monotonic microseconds: when a part of a large value last went in or out.
-  var largeAt: UInt64 = 0
 
   init() { output.initialize(to: ByteBuffer()) }
 
@@ -97,6 +97,5 @@ struct Link: ~Copyable {
     output.pointee.removeAll()
     health = LinkHealth()
     waitsSince = 0
-    largeAt = 0
   }
 }

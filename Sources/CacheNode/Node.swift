@@ -201,13 +201,18 @@ public final class Node {
     let before = link.pointee.output.pointee.totalCount
     let waits = Node.show(link.pointee.output, Limits.peerBytesWrittenAtOnce, write)
     let taken = before &- link.pointee.output.pointee.totalCount
-    if link.pointee.peer > 0 { core.peers[link.pointee.peer].pointee.sentBytes &+= taken }
     if _slowPath(waits != (link.pointee.waitsSince != 0)) {
-      link.pointee.waitsSince = waits ? core.wall : 0
+      link.pointee.waitsSince = waits ? core.monotonic : 0
     }
     if _slowPath(waits), taken > 0 {
       link.pointee.health.progressed(taken, at: core.monotonic)
-      if link.pointee.output.pointee.attachedCount > 0 { link.pointee.largeAt = core.monotonic }
+    }
+    if link.pointee.peer > 0 {
+      let peer = core.peers[link.pointee.peer]
+      peer.pointee.sentBytes &+= taken
+      if _slowPath(waits), taken > 0, link.pointee.output.pointee.attachedCount > 0 {
+        peer.pointee.largeAt = core.monotonic
+      }
     }
     link.pointee.output.pointee.shrink(keeping: Limits.idleBufferBytes << 4)
     return waits

@@ -76,13 +76,14 @@ extension NodeCore {
     return least
   }
 
-  /// Unix milliseconds: nothing older is on its way from here to others. Hints, writes that got more
-  /// time than an operation has, and links on which a large value holds up what stands behind it.
+  /// Unix milliseconds: nothing older is on its way from here to others. Hints, and writes that got
+  /// more time than an operation has; 0 while a link is held up, because how old the objects are that
+  /// a repair or a comparison left there is not known.
   var oldestUnderway: UInt64 {
     var oldest = hints.oldest?.milliseconds ?? .max
     for index in 0..<links.end where links[index].pointee.isOpen {
       let since = links[index].pointee.waitsSince
-      if since != 0 { oldest = min(oldest, since) }
+      if since != 0, monotonic - min(since, monotonic) > Limits.heldUpAfter { return 0 }
     }
     guard monotonic < longWritesUntil else { return oldest }
     for index in 0..<operations.end where operations[index].pointee.isTaken {

@@ -363,7 +363,7 @@ extension NodeCore {
   /// Answers `compare`.
   mutating func answerCompare(
     _ parameters: UnsafeRawBufferPointer, asker: Int
-  ) -> [UInt8]? {
+  ) -> ByteBuffer? {
     guard parameters.count == 22 + SlotSet.bytes, asker > 0,
       let ringID = parameters.integer(6, as: UInt64.self),
       let theirRoot = parameters.integer(14, as: UInt64.self),
@@ -378,7 +378,7 @@ extension NodeCore {
     answer.append(parameters.slice(0, 4))
     guard root(part) != theirRoot else {
       answer.append(1)
-      return answer.bytes
+      return answer
     }
     answer.append(2)
     for database in 0..<table.databases where !isUnused(database) {
@@ -387,7 +387,7 @@ extension NodeCore {
         answer.append(littleEndian: hash(part, database, branch))
       }
     }
-    return answer.bytes
+    return answer
   }
 
   /// Answers `branch`: the leaves of some branches, and where in the first of them to go on.
@@ -492,13 +492,13 @@ extension NodeCore {
   /// Answers `compared`: the asker has all that this node had when it began.
   mutating func answerCompared(
     _ parameters: UnsafeRawBufferPointer, asker: Int
-  ) -> [UInt8]? {
+  ) -> ByteBuffer? {
     guard parameters.count == 12, asker > 0, let ringID = parameters.integer(4, as: UInt64.self)
     else { return nil }
     let isAgreed = ringID == plan.targetID && !isChanging
     peers[asker].pointee.hasAllUpTo = isAgreed ? peers[asker].pointee.comparesSince : 0
     peers[asker].pointee.comparesSince = 0
-    return Array(parameters.slice(0, 4))
+    return ByteBuffer(parameters.slice(0, 4))
   }
 }
 

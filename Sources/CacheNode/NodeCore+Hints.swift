@@ -285,7 +285,7 @@ extension NodeCore {
   }
 
   /// The target's side: everything is merged, as ever.
-  mutating func answerHints(_ bytes: UnsafeRawBufferPointer) -> [UInt8]? {
+  mutating func answerHints(_ bytes: UnsafeRawBufferPointer) -> ByteBuffer? {
     hintsTakenAt = monotonic
     var reader = FieldReader(bytes)
     var refused = 0
@@ -302,7 +302,7 @@ extension NodeCore {
       if outcome == .refused { refused += 1 }
     }
     guard reader.isAtEnd else { return nil }
-    return Array((refused == 0 ? "ok" : "refused").utf8)
+    return ByteBuffer(refused == 0 ? "ok" : "refused")
   }
 
   private mutating func takeDelivered(

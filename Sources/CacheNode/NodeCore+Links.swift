@@ -153,7 +153,7 @@ extension NodeCore {
     if meter.pointee.roundStart == 0 { meter.pointee.roundStart = stepBegins() }
     statistics.pointee.peerInputBytes &+= bytes.count
     if link.pointee.peer > 0 { peers[link.pointee.peer].pointee.receivedBytes &+= bytes.count }
-    link.pointee.health.heard()
+    link.pointee.health.heard(at: monotonic)
     if _slowPath(!link.pointee.isReady) { return receiveUnproven(id, bytes) }
     if _fastPath(link.pointee.input.isEmpty) {
       let taken = runFrames(id, bytes)
@@ -164,7 +164,9 @@ extension NodeCore {
       return
     }
     link.pointee.input.append(bytes)
-    if link.pointee.input.count >= Limits.bigValueBytes { link.pointee.largeAt = monotonic }
+    if link.pointee.peer > 0, link.pointee.input.count >= Limits.bigValueBytes {
+      peers[link.pointee.peer].pointee.largeAt = monotonic
+    }
     runBufferedFrames(id, link)
   }
 

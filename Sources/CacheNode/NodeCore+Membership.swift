@@ -342,7 +342,7 @@ extension NodeCore {
     for index in 0..<links.end where links[index].pointee.isOpen {
       let link = links[index]
       let id = LinkID(index: index, generation: link.pointee.generation)
-      if hasSlept { link.pointee.health.heard() }
+      if hasSlept { link.pointee.health.resumed(at: monotonic) }
       let verdict = link.pointee.health.verdict(
         at: monotonic, pingInterval: configuration.timing.pingInterval,
         deadAfter: configuration.timing.linkDeadAfter)

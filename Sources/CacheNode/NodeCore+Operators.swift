@@ -120,17 +120,17 @@ extension NodeCore {
   }
 
   /// What this node has of a key, in words; empty for nothing.
-  func answerVersion(_ database: Int, _ key: UnsafeRawBufferPointer) -> [UInt8]? {
+  func answerVersion(_ database: Int, _ key: UnsafeRawBufferPointer) -> ByteBuffer? {
     guard database < table.databases else { return nil }
     let slot = slotHasher.slot(of: key).index
     if let object = table.object(
       database: database, slot: slot, hash: table.hash(key), key: key)
     {
-      return Array(describe(object).utf8)
+      return ByteBuffer(describe(object))
     }
-    guard let encoded = hints.object(database: database, key: key) else { return [] }
+    guard let encoded = hints.object(database: database, key: key) else { return ByteBuffer() }
     let text = encoded.withUnsafeBytes { ObjectView.decode($0).map { describe($0) } ?? "" }
-    return Array("hint \(text)".utf8)
+    return ByteBuffer("hint \(text)")
   }
 
   /// Unix milliseconds, counter and actor of a version; of siblings also their number and a hash.
@@ -220,7 +220,7 @@ extension NodeCore {
   ]
 
   /// This node's part, a field a line, in the order of `progressFields`.
-  func answerProgress() -> [UInt8] {
+  func answerProgress() -> ByteBuffer {
     let own = members.own
     let left = slotsLeft()
     let done = transfer.slots - left
@@ -238,7 +238,7 @@ extension NodeCore {
       "\(left > 0 ? seconds : 0)", "\(leftovers.offered.count)",
       waitedFor.map { "\($0.host):\($0.port)" }.joined(separator: " "),
     ]
-    return Array(values.joined(separator: "\n").utf8)
+    return ByteBuffer(values.joined(separator: "\n"))
   }
 
   /// Slots that still have to come, as far as the comparisons under way tell.

@@ -55,8 +55,10 @@ extension NodeCore {
   ) {
     let database = operations[parent].pointee.database
     if peer == 0 {
-      let answer = parameters.withUnsafeBytes { self.answer(kind, database, $0, asker: 0) }
-      return partArrived(parent, position, answer ?? [])
+      let answer = parameters.withUnsafeBytes {
+        self.answer(kind, database, $0, asker: 0)?.bytes ?? []
+      }
+      return partArrived(parent, position, answer)
     }
     guard
       let child = takeOperation(
@@ -237,18 +239,10 @@ extension NodeCore {
   ) {
     let asker = link(id)?.pointee.peer ?? -1
     guard database < table.databases || database == 255 else { return malformedQuery(id) }
-    switch kind {
-    case .branch, .want:
-      let answer =
-        kind == .branch ? answerBranch(database, parameters) : answerWant(database, parameters)
-      guard var answer else { return malformedQuery(id) }
-      linkOutput(id)?.pointee.appendAnswer(request, moving: &answer)
-    default:
-      guard let answer = answer(kind, database, parameters, asker: asker) else {
-        return malformedQuery(id)
-      }
-      answer.withUnsafeBytes { bytes in linkOutput(id)?.pointee.appendAnswer(request, bytes) }
+    guard var answer = answer(kind, database, parameters, asker: asker) else {
+      return malformedQuery(id)
     }
+    linkOutput(id)?.pointee.appendAnswer(request, moving: &answer)
   }
 
   private mutating func malformedQuery(_ id: LinkID) {
@@ -259,30 +253,30 @@ extension NodeCore {
   /// What this node says about its own part; nil for malformed parameters.
   private mutating func answer(
     _ kind: QueryKind, _ database: Int, _ parameters: UnsafeRawBufferPointer, asker: Int
-  ) -> [UInt8]? {
+  ) -> ByteBuffer? {
     if database == 255, kind != .clock, kind != .flush { return nil }
     switch kind {
     case .clock:
       var buffer = ByteBuffer()
       buffer.append(littleEndian: clock.next(wallMilliseconds: wall).rawValue)
-      return buffer.bytes
+      return buffer
     case .flush:
       guard let raw = parameters.integer(0, as: UInt64.self) else { return nil }
       let barrier = Stamp(rawValue: raw)
       // Nothing in the table is above the last reading that this clock gave or saw.
       let coversAll = clock.last <= barrier
       guard clock.observe(barrier, wallMilliseconds: wall, maximumSkew: maximumSkew) else {
-        return Array("skew".utf8)
+        return ByteBuffer("skew")
       }
       setBarrier(barrier, database, coversAll: coversAll)
-      return Array("ok".utf8)
+      return ByteBuffer("ok")
     case .count, .keys, .randomKey:
       guard parameters.count >= NodeCore.bitmapBytes else { return nil }
       return answerOverSlots(kind, database, parameters)
     case .scan: return answerScan(database, parameters)
     case .compare: return answerCompare(parameters, asker: asker)
-    // Asked by nodes only, and answered with objects: see `takeQuery`.
-    case .branch, .want: return nil
+    case .branch: return answerBranch(database, parameters)
+    case .want: return answerWant(database, parameters)
     case .compared: return answerCompared(parameters, asker: asker)
     case .hints: return answerHints(parameters)
     case .handover: return answerHandover(parameters, asker: asker)
@@ -299,7 +293,7 @@ extension NodeCore {
 
   private mutating func answerOverSlots(
     _ kind: QueryKind, _ database: Int, _ parameters: UnsafeRawBufferPointer
-  ) -> [UInt8] {
+  ) -> ByteBuffer {
     let pattern = parameters.slice(
       NodeCore.bitmapBytes, parameters.count - NodeCore.bitmapBytes)
     var buffer = ByteBuffer()
@@ -309,17 +303,21 @@ extension NodeCore {
           globMatch(pattern: pattern, key, ignoringCase: false)
         }
       }
-      return buffer.bytes
+      return buffer
     }
     var total = 0
     forEachSlot(parameters) { total += table.liveCount(database: database, slot: $0) }
     buffer.append(littleEndian: UInt64(total))
     if kind == .randomKey, total > 0 {
       let slots = (0..<Slot.count).filter { parameters[$0 / 8] >> UInt8($0 % 8) & 1 == 1 }
-      guard let key = randomKey(database, slots, total) else { return [0, 0, 0, 0, 0, 0, 0, 0] }
-      buffer.append(key)
+      if let key = randomKey(database, slots, total) {
+        buffer.append(key)
+      } else {
+        buffer.removeAll()
+        buffer.append(littleEndian: UInt64(0))
+      }
     }
-    return buffer.bytes
+    return buffer
   }
 
   private func forEachSlot(_ bitmap: UnsafeRawBufferPointer, _ body: (Int) -> Void) {
@@ -369,18 +367,18 @@ extension NodeCore {
 
   private func answerOnSlot(
     _ kind: QueryKind, _ database: Int, _ slot: Int, _ count: Int
-  ) -> [UInt8] {
+  ) -> ByteBuffer {
     var buffer = ByteBuffer()
     if kind == .slotCount {
       buffer.append(littleEndian: UInt64(table.liveCount(database: database, slot: slot)))
-      return buffer.bytes
+      return buffer
     }
     var left = count
     appendKeys(database, slot, &buffer) { _ in
       left -= 1
       return left >= 0
     }
-    return buffer.bytes
+    return buffer
   }
 }
 

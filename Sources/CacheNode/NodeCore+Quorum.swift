@@ -15,7 +15,7 @@ extension NodeCore {
     let operation = operations[index]
     operation.pointee.reset(kind)
     operation.pointee.origin = origin
-    // Its parts' time is over before its own.
+    // The time of its parts is over before its own; MSETNX, which has parts twice, gets no more.
     operation.pointee.deadline = monotonic + operationTimeout * (kind == .gather ? 2 : 1)
     deadlines.append(
       due: monotonic + operationTimeout, index: index, generation: operation.pointee.generation)
@@ -918,11 +918,12 @@ extension NodeCore {
 
   private mutating func expire(_ index: Int) {
     let operation = operations[index]
-    if mayTakeLonger(operation) { return giveTime(operation) }
+    let end = timeEnds(operation)
+    if monotonic < end { return giveTime(operation, until: end) }
     if operation.pointee.isDone {
       // Late answers did not come; the reply itself may still wait for its turn.
       stopWaiting(index)
-      if case .none = operation.pointee.origin { end(index) }
+      if case .none = operation.pointee.origin { self.end(index) }
       return
     }
     statistics.pointee.timeouts += 1
@@ -935,34 +936,54 @@ extension NodeCore {
     fail(index)
   }
 
-  /// Whether an operation whose time is over gets more of it. A large value takes its own time to get
-  /// where it belongs and to be stored there, and what stands behind it waits with it. A command over
-  /// many keys waits for its parts.
-  private func mayTakeLonger(_ operation: UnsafeMutablePointer<Operation>) -> Bool {
+  /// When an operation has to be over, as things stand: monotonic microseconds. A large value takes
+  /// its own time to get where it belongs and to be stored there, and what stands behind it waits with
+  /// it. Who forwards a command waits for the owner's word, which comes as long as that one lives; who
+  /// waits for a lock, for its holder; a command over many keys, for its parts.
+  private func timeEnds(_ operation: UnsafeMutablePointer<Operation>) -> UInt64 {
+    let longest =
+      operation.pointee.deadline + UInt64(Limits.frameBytes) / Limits.movedPerMicrosecond
+    if operation.pointee.isWaiting {
+      guard let holder = locks[operation.pointee.hash]?.first, holder != operation.pointee.index
+      else { return operation.pointee.deadline }
+      return min(longest, max(operation.pointee.deadline, timeEnds(operations[holder])))
+    }
     var bytes = 0
     switch operation.pointee.kind {
-    case .gather: return monotonic < operation.pointee.deadline
+    case .gather: return operation.pointee.deadline
     case .write: bytes = operation.pointee.request.count + operation.pointee.blobLength
-    // There and, from that node, to the owners.
-    case .forward: bytes = operation.pointee.forwardedBytes * 2
+    case .forward:
+      // There and, from that node, to the owners.
+      bytes = operation.pointee.forwardedBytes * 2
+      if isHeard(operation.pointee.target) { return longest }
     case .read, .modify, .query: break
     }
-    if bytes < Limits.bigValueBytes { bytes = 0 }
-    if isBehindLargeValue(operation) { bytes = Limits.frameBytes }
-    return monotonic
-      < operation.pointee.deadline + UInt64(bytes) / Limits.movedPerMicrosecond
+    if isBehindLargeValue(operation) { return longest }
+    guard bytes >= Limits.bigValueBytes else { return operation.pointee.deadline }
+    return operation.pointee.deadline + UInt64(bytes) / Limits.movedPerMicrosecond
   }
 
-  private mutating func giveTime(_ operation: UnsafeMutablePointer<Operation>) {
+  private mutating func giveTime(
+    _ operation: UnsafeMutablePointer<Operation>, until end: UInt64
+  ) {
+    let due = min(end, monotonic + operationTimeout)
     deadlines.append(
-      due: monotonic + operationTimeout, index: operation.pointee.index,
-      generation: operation.pointee.generation)
-    if operation.pointee.kind == .write { longWritesUntil = monotonic + operationTimeout * 2 }
+      due: due, index: operation.pointee.index, generation: operation.pointee.generation)
+    let whole = due + operationTimeout
+    if operation.pointee.kind == .write { longWritesUntil = max(longWritesUntil, whole) }
     if case .parent(let parent, let generation, _) = operation.pointee.origin,
       operations[parent].pointee.generation == generation
     {
-      operations[parent].pointee.deadline = monotonic + operationTimeout * 2
+      operations[parent].pointee.deadline = max(operations[parent].pointee.deadline, whole)
     }
+  }
+
+  /// Whether the peer has answered anything since an operation's time ago.
+  private func isHeard(_ peer: Int) -> Bool {
+    let index = peers[peer].pointee.outLink
+    guard index >= 0 else { return false }
+    let heardAt = links[index].pointee.health.heardAt
+    return heardAt > 0 && heardAt + operationTimeout > monotonic
   }
 
   /// Whether a large value was on its way, since the last look, to or from one of those that have yet
@@ -980,9 +1001,8 @@ extension NodeCore {
   }
 
   private func movesLargeValue(_ peer: Int) -> Bool {
-    let index = peers[peer].pointee.outLink
-    return index >= 0 && links[index].pointee.largeAt &+ operationTimeout > monotonic
-      && links[index].pointee.largeAt > 0
+    let largeAt = peers[peer].pointee.largeAt
+    return largeAt > 0 && largeAt + operationTimeout > monotonic
   }
 
   /// Nobody that is asked still counts. Owners of a write that have not said that they have it get

@@ -148,7 +148,7 @@ extension NodeCore {
   // MARK: The owner's side
 
   /// Walks from a slot on as long as this node owns the slots, until enough keys were visited.
-  func answerScan(_ database: Int, _ parameters: UnsafeRawBufferPointer) -> [UInt8]? {
+  func answerScan(_ database: Int, _ parameters: UnsafeRawBufferPointer) -> ByteBuffer? {
     guard let first = parameters.integer(0, as: UInt16.self),
       let start = parameters.integer(2, as: UInt32.self),
       let tag = parameters.integer(6, as: UInt8.self),
@@ -184,6 +184,6 @@ extension NodeCore {
     answer.append(UInt8(scanTag))
     answer.append(littleEndian: UInt32(visited))
     answer.append(keys.readable)
-    return answer.bytes
+    return answer
   }
 }

@@ -216,11 +216,11 @@ extension NodeCore {
   /// The other side: slots are offered; those that are this node's own are pulled.
   mutating func answerHandover(
     _ parameters: UnsafeRawBufferPointer, asker: Int
-  ) -> [UInt8]? {
+  ) -> ByteBuffer? {
     guard let slots = SlotSet(parameters), asker > 0 else { return nil }
     let parts = sharedParts(slots) { _ in Int.max }
     if !isExchanging(with: asker, .handover) { _ = startExchange(asker, .handover, parts) }
-    return Array("ok".utf8)
+    return ByteBuffer("ok")
   }
 
   /// A handover is done: the giver may count on it.
@@ -232,14 +232,14 @@ extension NodeCore {
       RequestID(rawValue: 0x3000), .taken, database: 0, scratch.pointee.readable)
   }
 
-  mutating func answerTaken(_ parameters: UnsafeRawBufferPointer, asker: Int) -> [UInt8]? {
+  mutating func answerTaken(_ parameters: UnsafeRawBufferPointer, asker: Int) -> ByteBuffer? {
     guard let slots = SlotSet(parameters), asker > 0 else { return nil }
     leftovers.asked[asker] = nil
     var taken = leftovers.taken[asker] ?? SlotSet()
     slots.visit { if leftovers.offered[$0] != nil { taken.insert($0) } }
     leftovers.taken[asker] = taken
     leftovers.nextOffer = min(leftovers.nextOffer, monotonic + Limits.offerInterval / 10)
-    return Array("ok".utf8)
+    return ByteBuffer("ok")
   }
 
   /// Of `slots` those that this node owns, by the trees whose keys it is to hold: keys of a keyspace

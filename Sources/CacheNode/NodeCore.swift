@@ -424,7 +424,8 @@ struct OperationsSampler {
   var perSecond: Int { samples.reduce(0, +) / samples.count }
 }
 
-/// Waiting operations in the order in which they were put in.
+/// Waiting operations, by the time at which each is due; nearly always that is the order in which they
+/// were put in.
 struct DeadlineQueue {
   private var entries: [(due: UInt64, index: Int, generation: UInt16)] = []
   private var first = 0
@@ -434,7 +435,9 @@ struct DeadlineQueue {
 
   @inline(__always)
   mutating func append(due: UInt64, index: Int, generation: UInt16) {
-    entries.append((due, index, generation))
+    var at = entries.count
+    while at > first, entries[at - 1].due > due { at -= 1 }
+    entries.insert((due, index, generation), at: at)
   }
 
   /// The first entry when it is due.

@@ -22,6 +22,8 @@ public struct LinkHealth: Sendable {
   /// Bytes taken of something large since anything was heard.
   private var taken: UInt64 = 0
   private var lastPing: UInt64 = 0
+  /// When anything was last heard, in monotonic microseconds; 0 before.
+  public private(set) var heardAt: UInt64 = 0
 
   /// What the link's owner should do.
   public enum Verdict: Sendable, Equatable {
@@ -32,9 +34,16 @@ public struct LinkHealth: Sendable {
 
   public init() {}
 
-  public mutating func heard() {
+  public mutating func heard(at now: UInt64) {
     waitingSince = 0
     taken = 0
+    heardAt = now
+  }
+
+  /// This process itself stood still and does not know what was said meanwhile: the silence starts
+  /// anew.
+  public mutating func resumed(at now: UInt64) {
+    if waitingSince != 0 { waitingSince = now }
   }
 
   /// Something that is or will be answered was sent.
@@ -44,9 +53,8 @@ public struct LinkHealth: Sendable {
 
   /// The other end took a part of what waits for it, and more waits.
   public mutating func progressed(_ bytes: Int, at now: UInt64) {
-    guard waitingSince != 0 else { return }
-    waitingSince = now
     taken &+= UInt64(bytes)
+    if waitingSince != 0 { waitingSince = now }
   }
 
   /// Times are monotonic microseconds.

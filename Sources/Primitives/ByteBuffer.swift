@@ -18,6 +18,17 @@ public struct ByteBuffer: ~Copyable {
 
   public init() { storage = nil }
 
+  /// One that has a copy of `bytes`.
+  public init(_ bytes: UnsafeRawBufferPointer) {
+    self.init()
+    append(bytes)
+  }
+
+  public init(_ text: String) {
+    self.init()
+    append(text)
+  }
+
   deinit {
     if let attachments { Attachments.free(attachments) }
     ByteBuffer.free(storage, capacity)

@@ -557,20 +557,22 @@ public final class Server {
     retired.append(watcher)
   }
 
-  /// Connections that were closed in this round: their handlers may still be on the stack.
+  /// Connections and watchers that were closed in this round: their handlers may still be on the stack.
   var retired: [AnyObject] = []
 
   // MARK: Actions
 
   private func runActions() {
-    retired.removeAll(keepingCapacity: true)
-    while true {
-      node.takeActions(into: &actions)
-      if actions.isEmpty { return }
+    node.takeActions(into: &actions)
+    while !actions.isEmpty {
       for action in actions { run(action) }
       flushLinks()
       flushSessions()
+      node.takeActions(into: &actions)
     }
+    // No handler is on the stack here. The sockets end with their connections, in this round: whoever
+    // waits for the end of its stream is not to wait for the next one.
+    retired.removeAll(keepingCapacity: true)
   }
 
   private func run(_ action: Action) {

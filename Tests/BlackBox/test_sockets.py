@@ -51,6 +51,19 @@ def test_a_half_closed_socket_with_half_a_command_is_closed(served):
         assert [reply.value for reply in connection.read_until_closed()] == [b"PONG"]
 
 
+def test_the_end_of_an_idle_connection_is_answered_at_once(node):
+    waits = []
+    for _ in range(30):
+        with node.connect() as connection:
+            assert connection.call("PING").value == b"PONG"
+            start = time.monotonic()
+            connection.socket.shutdown(socket.SHUT_WR)
+            connection.read_until_closed()
+            waits.append(time.monotonic() - start)
+    # An idle node's loop goes round ten times a second: waiting for that takes 50 ms or more.
+    assert sorted(waits)[len(waits) // 2] < 0.02
+
+
 def test_a_hundred_thousand_commands_in_one_write(served):
     payload = b"".join(
         encode_command("SET", f"key-{number % 1000}", number)

@@ -21,7 +21,9 @@ extension Launcher {
       words += ["--keyspace.default.n", "1", "--loglevel", "warning"]
     case .redis:
       program = spawner.programs.redisServer
+      // It takes 127.0.0.2, which connections come from as well, for another host.
       words += ["--save", "", "--appendonly", "no", "--bind", "127.0.0.1"]
+      words += ["--protected-mode", "no"]
     }
     let shell = ["-c", "\(setup)\nexec \"$@\"", "sh", program]
     return try start("/bin/sh", system.rawValue, port, shell + words + arguments)

@@ -254,6 +254,85 @@ struct BigValueTests {
     #expect(cluster.client(1).call("DBSIZE") == "21")
   }
 
+  @Test("What another node forwards waits, too, when only the owner's links are busy; so do locks")
+  func behindOwner() throws {
+    let cluster = TestCluster.formed(4) { _, configuration in
+      configuration.parameters = ParameterStore()
+    }
+    cluster.run(milliseconds: 2000)
+    #expect(cluster.client(0).call("SET", "{t}", "v") == "OK")
+    cluster.run(milliseconds: 100)
+    let owners = (0..<4).filter { cluster.node($0)?.snapshot(now: cluster.now).isEmpty == false }
+    let stranger = try #require((0..<4).first { !owners.contains($0) })
+    #expect(owners.count == 3)
+    cluster.bytesPerMillisecond = Self.bytesPerMillisecond
+    // Whichever of them the stranger forwards to.
+    for owner in owners {
+      let busy = cluster.client(owner)
+      busy.send(["SET".bytes, "{t}large".bytes, Self.large])
+      cluster.run(milliseconds: 10)
+      let others = [owner, owner, stranger, stranger].map { cluster.client($0) }
+      for client in others { client.send("INCR", "{t}\(owner)") }
+      let writer = cluster.client(stranger)
+      writer.send("SET", "{t}", "w")
+      let replies = others.map { $0.reply(within: 20_000) }
+      #expect(replies.allSatisfy { $0?.integer != nil }, "behind \(owner): \(replies)")
+      #expect(writer.reply(within: 20_000) == "OK", "behind \(owner)")
+      #expect(busy.reply(within: 20_000) == "OK")
+      #expect(cluster.client(stranger).call("GET", "{t}\(owner)")?.bulk == "4".bytes)
+      cluster.run(milliseconds: 3000)
+    }
+  }
+
+  @Test("A forwarded command does not wait for an owner that says nothing")
+  func silentOwner() throws {
+    let cluster = TestCluster.formed(2) { _, configuration in
+      configuration.parameters = ParameterStore()
+      // Longer than an operation has.
+      configuration.timing.linkDeadAfter = 30_000_000
+    }
+    let client = cluster.client(0)
+    #expect(client.call("CONFIG", "SET", "keyspace.default.n", "1") == "OK")
+    cluster.run(milliseconds: 3000)
+    let key = try #require(
+      (0..<20).lazy.map { "k\($0)" }.first { key in
+        client.call("SET", key, "v")
+        return cluster.node(1)?.snapshot(now: cluster.now).isEmpty == false
+      })
+    cluster.freeze(1)
+    let start = cluster.microseconds
+    #expect(client.call("SET", key, "w")?.description.hasPrefix("-NOQUORUM") == true)
+    #expect(cluster.microseconds - start < 2_100_000)
+  }
+
+  @Test("A failed MGET keeps nothing of the large values that it had found")
+  func failedMGET() throws {
+    let cluster = TestCluster.formed(2)
+    let client = cluster.client(0)
+    #expect(client.call("CONFIG", "SET", "keyspace.default.n", "1") == "OK")
+    cluster.run(milliseconds: 3000)
+    func keys(_ node: Int) -> [[UInt8]] {
+      cluster.node(node)?.snapshot(now: cluster.now).map(\.key) ?? []
+    }
+    func memory() -> Int {
+      let lines = client.call("INFO", "memory")?.bulk?.text.split(separator: "\r\n")
+      let line = lines?.first { $0.hasPrefix("used_memory:") }
+      return line.flatMap { Int($0.dropFirst("used_memory:".count)) } ?? 0
+    }
+    for number in 0..<20 { client.call("SET", "k\(number)", "v") }
+    let near = try #require(keys(0).first)
+    let far = try #require(keys(1).first)
+    let before = memory()
+    #expect(client.call(["SET".bytes, near, Self.value]) == "OK")
+    #expect(memory() - before > Self.size)
+    cluster.freeze(1)
+    let reply = client.call(["MGET".bytes, near, far, near])
+    #expect(reply?.description.hasPrefix("-NOREPLICAS") == true)
+    #expect(client.call(["DEL".bytes, near]) == "1")
+    cluster.run(milliseconds: 100)
+    #expect(memory() - before < Limits.bigValueBytes)
+  }
+
   @Test("Comparisons bring large values, among small ones")
   func comparisons() {
     let cluster = TestCluster.formed(3) { _, configuration in

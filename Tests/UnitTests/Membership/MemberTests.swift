@@ -383,7 +383,7 @@ struct LinkHealthTests {
     ]
     var health = LinkHealth()
     for row in rows {
-      if row.event == "h" { health.heard() }
+      if row.event == "h" { health.heard(at: row.at) }
       if row.event == "s" { health.sent(at: row.at) }
       let verdict = health.verdict(at: row.at, pingInterval: 100, deadAfter: 500)
       #expect(verdict == row.verdict, "at \(row.at)")
@@ -404,11 +404,33 @@ struct LinkHealthTests {
     // Ten parts of 6,400 bytes: 100 microseconds each.
     #expect(verdict(at: 6499) != .dead)
     #expect(verdict(at: 6500) == .dead)
-    health.heard()
-    health.progressed(6400, at: 7000)
-    #expect(verdict(at: 9000) == .fine, "nothing is waited for")
+    health.heard(at: 7000)
     health.sent(at: 10_000)
     #expect(verdict(at: 10_500) == .dead, "what was taken before the answer counts no more")
+    // The rest of the value, behind an answer to something else: nothing is waited for at first.
+    health.heard(at: 11_000)
+    health.progressed(6400, at: 12_000)
+    #expect(verdict(at: 19_000) == .fine)
+    health.sent(at: 20_000)
+    #expect(verdict(at: 20_599) != .dead)
+    #expect(verdict(at: 20_600) == .dead)
+    #expect(health.heardAt == 11_000)
+  }
+
+  @Test("A process that stood still itself begins to wait anew, and forgets nothing that was taken")
+  func resumed() {
+    var health = LinkHealth()
+    func verdict(at now: UInt64) -> LinkHealth.Verdict {
+      health.verdict(at: now, pingInterval: 100, deadAfter: 500)
+    }
+    health.resumed(at: 500)
+    #expect(verdict(at: 5000) == .fine, "nothing was sent")
+    health.sent(at: 5000)
+    health.progressed(6400, at: 5100)
+    health.resumed(at: 9000)
+    #expect(verdict(at: 9599) != .dead)
+    #expect(verdict(at: 9600) == .dead)
+    #expect(health.heardAt == 0)
   }
 
   @Test("A clock reading from before the last one counts as no time")
