@@ -90,3 +90,10 @@ for target in package.targets where target.type != .system {
     (target.swiftSettings ?? [])
     + [.unsafeFlags(["-cross-module-optimization"], .when(configuration: .release))]
 }
+
+// Set by .ci/run, whose one build is then the one without warnings, too.
+if Context.environment["COTERIE_STRICT"] != nil {
+  for target in package.targets where target.type != .system {
+    target.swiftSettings = (target.swiftSettings ?? []) + [.treatAllWarnings(as: .error)]
+  }
+}

@@ -204,14 +204,11 @@ public final class Node {
     if _slowPath(waits != (link.pointee.waitsSince != 0)) {
       link.pointee.waitsSince = waits ? core.monotonic : 0
     }
+    if link.pointee.peer > 0 { core.peers[link.pointee.peer].pointee.sentBytes &+= taken }
     if _slowPath(waits), taken > 0 {
-      link.pointee.health.progressed(taken, at: core.monotonic)
-    }
-    if link.pointee.peer > 0 {
-      let peer = core.peers[link.pointee.peer]
-      peer.pointee.sentBytes &+= taken
-      if _slowPath(waits), taken > 0, link.pointee.output.pointee.attachedCount > 0 {
-        peer.pointee.largeAt = core.monotonic
+      if link.pointee.isOutgoing { link.pointee.health.progressed(taken, at: core.monotonic) }
+      if link.pointee.peer > 0, link.pointee.output.pointee.attachedCount > 0 {
+        core.peers[link.pointee.peer].pointee.largeAt = core.monotonic
       }
     }
     link.pointee.output.pointee.shrink(keeping: Limits.idleBufferBytes << 4)

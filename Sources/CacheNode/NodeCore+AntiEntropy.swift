@@ -19,7 +19,9 @@ import Storage
 //     with others     as hints, in slots that a node lost, or held up by a large value: acks of the
 //                     failure detector say of every member since when it has kept nothing older
 //                     for others
-//     on their way    for no longer than an operation lasts: `settleMargin`
+//     on their way    what this node asked for, a comparison's answer or a read's, may be of any
+//                     age: meanwhile it settles nothing. What others send unasked takes no longer
+//                     than an operation lasts (`settleMargin`), or its sender says so
 //
 // The minimum over all of them is the time up to which this node is converged: everything older is on
 // all its owners, and nowhere else. A member that is away stops that clock, until it is back or is
@@ -71,21 +73,29 @@ extension NodeCore {
   func convergedUpTo() -> UInt64 {
     guard !isChanging, missing.isEmpty, !mayHoldLeftovers else { return 0 }
     if members.count == 1 { return wall }
+    if awaitsObjects { return 0 }
     var least = min(sabotaged(.hastyReaping) ? wall : swim.othersClearUpTo, oldestUnderway)
     for peer in coOwners { least = min(least, peers[peer].pointee.hasAllUpTo) }
     return least
   }
 
-  /// Unix milliseconds: nothing older is on its way from here to others. Hints, and writes that got
-  /// more time than an operation has; 0 while a link is held up, because how old the objects are that
-  /// a repair or a comparison left there is not known.
+  /// Whether this node has asked for objects, however old, that have not come.
+  private var awaitsObjects: Bool {
+    monotonic < longOperationsUntil
+      || exchanges.contains { $0.map { $0.isAsked && !$0.branches.isEmpty } ?? false }
+  }
+
+  /// Unix milliseconds: nothing older is on its way from here to others. Hints, writes that got more
+  /// time than an operation has, and links that are held up.
   var oldestUnderway: UInt64 {
     var oldest = hints.oldest?.milliseconds ?? .max
     for index in 0..<links.end where links[index].pointee.isOpen {
       let since = links[index].pointee.waitsSince
-      if since != 0, monotonic - min(since, monotonic) > Limits.heldUpAfter { return 0 }
+      if since == 0 { continue }
+      let age = (monotonic - min(since, monotonic)) / 1000
+      oldest = min(oldest, wall - min(wall, age))
     }
-    guard monotonic < longWritesUntil else { return oldest }
+    guard monotonic < longOperationsUntil else { return oldest }
     for index in 0..<operations.end where operations[index].pointee.isTaken {
       let operation = operations[index]
       guard operation.pointee.kind == .write, monotonic >= operation.pointee.deadline else {

@@ -24,6 +24,9 @@ extension NodeCore {
   /// Puts parameters into force that the node keeps elsewhere.
   mutating func applyParameters() {
     operationTimeout = UInt64(parameters.number("operation-timeout")) * 1000
+    // Those that are under way keep their time: they are looked at, and wait on.
+    deadlines.bring(forwardTo: monotonic + operationTimeout)
+    extensions.bring(forwardTo: monotonic + operationTimeout)
     maximumSkew = UInt64(parameters.number("max-clock-skew"))
     logLevel = LogLevel(parameters["loglevel"] ?? "notice") ?? .notice
     antiEntropyPeriod = UInt64(parameters.number("anti-entropy-interval")) * 1_000_000

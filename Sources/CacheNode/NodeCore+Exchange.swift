@@ -319,6 +319,8 @@ extension NodeCore {
       if exchange.skipped > exchange.repairs + Limits.wantedObjects {
         peers[exchange.peer].pointee.compareAt = monotonic + 8 * antiEntropyPeriod
       }
+      // Comparisons that follow each other leave no other moment in which nothing is awaited.
+      noteSettled()
     case .fill:
       pulled[exchange.peer, default: SlotSet()].formUnion(
         exchange.slots.subtracting(exchange.outdated))

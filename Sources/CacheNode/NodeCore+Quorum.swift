@@ -15,11 +15,15 @@ extension NodeCore {
     let operation = operations[index]
     operation.pointee.reset(kind)
     operation.pointee.origin = origin
-    // The time of its parts is over before its own; MSETNX, which has parts twice, gets no more.
-    operation.pointee.deadline = monotonic + operationTimeout * (kind == .gather ? 2 : 1)
+    operation.pointee.deadline = monotonic + wholeTime(kind)
     deadlines.append(
       due: monotonic + operationTimeout, index: index, generation: operation.pointee.generation)
     return index
+  }
+
+  /// The time of parts is over before that of the whole. MSETNX has parts twice, and no more time.
+  private func wholeTime(_ kind: OperationKind) -> UInt64 {
+    operationTimeout * (kind == .gather ? 2 : 1)
   }
 
   /// A place of an operation that has its quorum and only waits for the answers of stragglers: one
@@ -795,6 +799,10 @@ extension NodeCore {
       let operation = operations[next]
       guard operation.pointee.isTaken, operation.pointee.isWaiting else { continue }
       operation.pointee.isWaiting = false
+      if operation.pointee.hasMoreTime {
+        // It has used up its own behind one that had more.
+        operation.pointee.deadline = monotonic + wholeTime(operation.pointee.kind)
+      }
       if operation.pointee.kind == .gather {
         startLocked(next)
         continue
@@ -907,23 +915,19 @@ extension NodeCore {
         hedge(due.index)
       }
     }
-    while let due = deadlines.popDue(at: monotonic) {
-      let operation = operations[due.index]
-      guard operation.pointee.isTaken, operation.pointee.generation == due.generation else {
-        continue
-      }
-      expire(due.index)
-    }
+    while let due = deadlines.popDue(at: monotonic) { expire(due) }
+    while let due = extensions.popDue(at: monotonic) { expire(due) }
   }
 
-  private mutating func expire(_ index: Int) {
+  private mutating func expire(_ due: (index: Int, generation: UInt16)) {
+    let index = due.index
     let operation = operations[index]
-    let end = timeEnds(operation)
-    if monotonic < end { return giveTime(operation, until: end) }
+    guard operation.pointee.isTaken, operation.pointee.generation == due.generation else { return }
+    if monotonic < timeEnds(operation) { return giveTime(operation) }
     if operation.pointee.isDone {
       // Late answers did not come; the reply itself may still wait for its turn.
       stopWaiting(index)
-      if case .none = operation.pointee.origin { self.end(index) }
+      if case .none = operation.pointee.origin { end(index) }
       return
     }
     statistics.pointee.timeouts += 1
@@ -938,71 +942,66 @@ extension NodeCore {
 
   /// When an operation has to be over, as things stand: monotonic microseconds. A large value takes
   /// its own time to get where it belongs and to be stored there, and what stands behind it waits with
-  /// it. Who forwards a command waits for the owner's word, which comes as long as that one lives; who
-  /// waits for a lock, for its holder; a command over many keys, for its parts.
+  /// it. Who asks one node waits for its word as long as anything is heard from it: an owner always says
+  /// how a forwarded command ended. Who waits for a lock waits for its holder; a command over many keys,
+  /// for its parts.
   private func timeEnds(_ operation: UnsafeMutablePointer<Operation>) -> UInt64 {
-    let longest =
-      operation.pointee.deadline + UInt64(Limits.frameBytes) / Limits.movedPerMicrosecond
+    let deadline = operation.pointee.deadline
+    let longest = deadline + NodeCore.timeToMove(Limits.frameBytes)
     if operation.pointee.isWaiting {
       guard let holder = locks[operation.pointee.hash]?.first, holder != operation.pointee.index
-      else { return operation.pointee.deadline }
-      return min(longest, max(operation.pointee.deadline, timeEnds(operations[holder])))
+      else { return deadline }
+      return min(longest, max(deadline, timeEnds(operations[holder])))
     }
-    var bytes = 0
+    var end = deadline
     switch operation.pointee.kind {
-    case .gather: return operation.pointee.deadline
-    case .write: bytes = operation.pointee.request.count + operation.pointee.blobLength
-    case .forward:
+    case .gather: break
+    case .forward, .query:
+      if operation.pointee.isDone { break }
+      let peer = peers[operation.pointee.target]
       // There and, from that node, to the owners.
-      bytes = operation.pointee.forwardedBytes * 2
-      if isHeard(operation.pointee.target) { return longest }
-    case .read, .modify, .query: break
+      end += NodeCore.timeToMove(operation.pointee.forwardedBytes * 2)
+      end = max(end, max(peer.pointee.largeAt, heardAt(peer)) + operationTimeout)
+    case .write, .read, .modify:
+      if operation.pointee.kind == .write {
+        end += NodeCore.timeToMove(operation.pointee.request.count + operation.pointee.blobLength)
+      }
+      for rank in 0..<operation.pointee.ownerCount
+      where operation.pointee.quorum.outstanding.contains(rank) {
+        let peer = peers[Int(operation.pointee.owners[rank])]
+        end = max(end, peer.pointee.largeAt + operationTimeout)
+      }
     }
-    if isBehindLargeValue(operation) { return longest }
-    guard bytes >= Limits.bigValueBytes else { return operation.pointee.deadline }
-    return operation.pointee.deadline + UInt64(bytes) / Limits.movedPerMicrosecond
+    return min(end, longest)
   }
 
-  private mutating func giveTime(
-    _ operation: UnsafeMutablePointer<Operation>, until end: UInt64
-  ) {
-    let due = min(end, monotonic + operationTimeout)
-    deadlines.append(
+  private static func timeToMove(_ bytes: Int) -> UInt64 {
+    bytes < Limits.bigValueBytes ? 0 : UInt64(bytes) / Limits.movedPerMicrosecond
+  }
+
+  /// When this node last heard anything on the link that it dialled.
+  private func heardAt(_ peer: UnsafeMutablePointer<Peer>) -> UInt64 {
+    let index = peer.pointee.outLink
+    return index >= 0 ? links[index].pointee.health.heardAt : 0
+  }
+
+  /// It is looked at again an eighth of an operation's time later.
+  private mutating func giveTime(_ operation: UnsafeMutablePointer<Operation>) {
+    let due = monotonic + max(operationTimeout / 8, 1000)
+    extensions.append(
       due: due, index: operation.pointee.index, generation: operation.pointee.generation)
-    let whole = due + operationTimeout
-    if operation.pointee.kind == .write { longWritesUntil = max(longWritesUntil, whole) }
+    operation.pointee.hasMoreTime = true
+    switch operation.pointee.kind {
+    case .write, .read, .modify:
+      longOperationsUntil = max(longOperationsUntil, due + operationTimeout)
+    case .forward, .query, .gather: break
+    }
     if case .parent(let parent, let generation, _) = operation.pointee.origin,
       operations[parent].pointee.generation == generation
     {
+      let whole = due + operationTimeout
       operations[parent].pointee.deadline = max(operations[parent].pointee.deadline, whole)
     }
-  }
-
-  /// Whether the peer has answered anything since an operation's time ago.
-  private func isHeard(_ peer: Int) -> Bool {
-    let index = peers[peer].pointee.outLink
-    guard index >= 0 else { return false }
-    let heardAt = links[index].pointee.health.heardAt
-    return heardAt > 0 && heardAt + operationTimeout > monotonic
-  }
-
-  /// Whether a large value was on its way, since the last look, to or from one of those that have yet
-  /// to answer.
-  private func isBehindLargeValue(_ operation: UnsafeMutablePointer<Operation>) -> Bool {
-    switch operation.pointee.kind {
-    case .gather: return false
-    case .forward, .query: return movesLargeValue(operation.pointee.target)
-    case .read, .write, .modify:
-      return (0..<operation.pointee.ownerCount).contains {
-        operation.pointee.quorum.outstanding.contains($0)
-          && movesLargeValue(Int(operation.pointee.owners[$0]))
-      }
-    }
-  }
-
-  private func movesLargeValue(_ peer: Int) -> Bool {
-    let largeAt = peers[peer].pointee.largeAt
-    return largeAt > 0 && largeAt + operationTimeout > monotonic
   }
 
   /// Nobody that is asked still counts. Owners of a write that have not said that they have it get

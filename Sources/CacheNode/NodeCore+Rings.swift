@@ -220,7 +220,7 @@ extension NodeCore {
   }
 
   /// Whether writes are under way that the owners in the target do not get. Who pulls must not be
-  /// ahead of them: they end within `operation-timeout`.
+  /// ahead of them: they end within `operation-timeout`, but for large values.
   private var hasOlderWrites: Bool {
     guard operations.count > 0 else { return false }
     for index in 0..<operations.end {

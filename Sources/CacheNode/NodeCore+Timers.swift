@@ -93,7 +93,7 @@ extension NodeCore {
     if !isAlone || !seedLinks.isEmpty || links.count > 0 { due = min(due, timers.tick) }
     if clusterState != .removed { due = min(due, swim.nextDue) }
     if meter.pointee.isPaused { due = min(due, pause.until) }
-    return min(due, deadlines.nextDue, hedges.nextDue)
+    return min(due, deadlines.nextDue, extensions.nextDue, hedges.nextDue)
   }
 
   // MARK: Expiry

@@ -133,6 +133,8 @@ struct NodeCore: ~Copyable {
   var operations: Slab<Operation>
   /// Operations by their deadline; all wait equally long, so the order of starts is that of ends.
   var deadlines = DeadlineQueue()
+  /// Those that got more time, by when they are looked at again.
+  var extensions = DeadlineQueue()
   var hedges = DeadlineQueue()
   /// Hash of a key → the operation that holds it, and those that wait for it in order.
   var locks: [UInt64: [Int]] = [:]
@@ -175,8 +177,8 @@ struct NodeCore: ~Copyable {
   var plantedTrees: [String] = []
   /// Unix milliseconds: all writes up to then are on all their owners, and nowhere else.
   var clearedAt: UInt64 = 0
-  /// Monotonic microseconds: until then there may be writes that got more time.
-  var longWritesUntil: UInt64 = 0
+  /// Monotonic microseconds: until then there may be reads and writes that got more time.
+  var longOperationsUntil: UInt64 = 0
 
   // What the shell takes
   var actions: [Action] = []
@@ -424,8 +426,7 @@ struct OperationsSampler {
   var perSecond: Int { samples.reduce(0, +) / samples.count }
 }
 
-/// Waiting operations, by the time at which each is due; nearly always that is the order in which they
-/// were put in.
+/// Waiting operations in the order in which they were put in.
 struct DeadlineQueue {
   private var entries: [(due: UInt64, index: Int, generation: UInt16)] = []
   private var first = 0
@@ -435,9 +436,12 @@ struct DeadlineQueue {
 
   @inline(__always)
   mutating func append(due: UInt64, index: Int, generation: UInt16) {
-    var at = entries.count
-    while at > first, entries[at - 1].due > due { at -= 1 }
-    entries.insert((due, index, generation), at: at)
+    entries.append((due, index, generation))
+  }
+
+  /// All wait less long from now on: nobody longer than who is put in now.
+  mutating func bring(forwardTo due: UInt64) {
+    for index in first..<entries.count { entries[index].due = min(entries[index].due, due) }
   }
 
   /// The first entry when it is due.
@@ -446,14 +450,6 @@ struct DeadlineQueue {
     let entry = entries[first]
     removeFirst()
     return (entry.index, entry.generation)
-  }
-
-  /// Drops entries at the front whose operation is over.
-  @inline(__always)
-  mutating func dropEnded(_ isOver: (Int, UInt16) -> Bool) {
-    while first < entries.count, isOver(entries[first].index, entries[first].generation) {
-      removeFirst()
-    }
   }
 
   private mutating func removeFirst() {

@@ -70,8 +70,10 @@ struct Operation: ~Copyable {
   var stale = OwnerSet()
   /// Owners that have been asked for this read at all.
   var asked = OwnerSet()
-  /// Monotonic microseconds; see `mayTakeLonger`.
+  /// Monotonic microseconds; see `timeEnds`.
   var deadline: UInt64 = 0
+  /// Its time was over, and it got more.
+  var hasMoreTime = false
   var hedgeAt: UInt64 = 0
   /// The version that the reply shows (read) or that was stamped (write).
   var version = Version.none
@@ -182,6 +184,8 @@ struct Operation: ~Copyable {
     standIns = OwnerSet()
     stale = OwnerSet()
     asked = OwnerSet()
+    hasMoreTime = false
+    forwardedBytes = 0
     hedgeAt = .max
     version = .none
     isForward = false

@@ -51,10 +51,11 @@ public struct LinkHealth: Sendable {
     if waitingSince == 0 { waitingSince = now }
   }
 
-  /// The other end took a part of what waits for it, and more waits.
+  /// The other end took a part of what waits for it, and more waits: it is expected to say something
+  /// when it has all, though an answer to something else has come meanwhile.
   public mutating func progressed(_ bytes: Int, at now: UInt64) {
     taken &+= UInt64(bytes)
-    if waitingSince != 0 { waitingSince = now }
+    waitingSince = now
   }
 
   /// Times are monotonic microseconds.

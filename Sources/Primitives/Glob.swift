@@ -37,24 +37,33 @@ public struct GlobMatcher {
   private let ignoringCase: Bool
   private let allowance: Int
 
-  /// `allowance`: steps of the straight way for each byte of pattern and text. 8 are more than any
-  /// pattern takes that was not made to be slow, and few beside those of the other way. Tests say 0
-  /// to see the other way alone.
-  public init(_ pattern: UnsafeRawBufferPointer, ignoringCase: Bool, allowance: Int = 8) {
+  /// `allowance`: steps of the straight way for each byte of pattern and text, beside
+  /// `freeSteps`: more than a pattern takes that was not made to be slow, and few beside those of the
+  /// other way. Tests say 0 to see the other way alone.
+  public init(
+    _ pattern: UnsafeRawBufferPointer, ignoringCase: Bool,
+    allowance: Int = GlobMatcher.usualAllowance
+  ) {
     self.pattern = pattern
     self.ignoringCase = ignoringCase
     self.allowance = allowance
   }
 
+  public static var usualAllowance: Int { 8 }
+
+  /// A key of usual length is done with the straight way in so many, which take some microseconds.
+  private static let freeSteps = 1024
+
   /// What a comparison costs at most, by the lengths alone: the straight way's allowance, some looks
   /// at each byte of the pattern, and a word for each 64 elements at each byte of the text.
   public static func mostSteps(pattern: Int, text: Int) -> Int {
-    24 * pattern + 8 * text + (pattern / 64 + 1) * text + 64
+    24 * pattern + 8 * text + (pattern / 64 + 1) * text + freeSteps + 64
   }
 
   public mutating func matches(_ text: UnsafeRawBufferPointer) -> Bool {
     if text.isEmpty { return pattern.isEmpty || (pattern.count == 1 && pattern[0] == star) }
-    let limit = allowance * (pattern.count + text.count)
+    let limit =
+      allowance == 0 ? 0 : allowance * (pattern.count + text.count) + GlobMatcher.freeSteps
     var p = 0
     var t = 0
     var starPattern = -1
@@ -251,13 +260,12 @@ extension GlobMatcher {
   private mutating func takers(
     _ start: Int, _ end: Int, _ words: Int
   ) -> UnsafeMutablePointer<UInt64> {
-    let masks = UnsafeMutablePointer<UInt64>.allocate(capacity: 256 * words)
-    masks.initialize(repeating: 0, count: 256 * words)
-    // Elements that take most bytes (`?` takes all) are written as those that they do not take: 4,096
-    // of them took more than a millisecond.
-    let flips = UnsafeMutablePointer<UInt64>.allocate(capacity: words)
-    defer { flips.deallocate() }
-    flips.initialize(repeating: 0, count: words)
+    // Behind the masks, a bit for each element that takes most bytes (`?` takes all): it is written as
+    // what it does not take, and turned round at the end. 4,096 of them took more than a millisecond.
+    let masks = UnsafeMutablePointer<UInt64>.allocate(capacity: 257 * words)
+    masks.initialize(repeating: 0, count: 257 * words)
+    let flips = masks + 256 * words
+    var areSomeFlipped = false
     steps += 8 * words
     var p = start
     var number = 0
@@ -267,12 +275,14 @@ extension GlobMatcher {
       if set.count > 128 {
         set.invert()
         flips[number >> 6] |= bit
+        areSomeFlipped = true
       }
       set.forEachByte { masks[Int($0) * words + (number >> 6)] |= bit }
       steps += 4
       p = next
       number += 1
     }
+    guard areSomeFlipped else { return masks }
     for byte in 0..<256 {
       for word in 0..<words { masks[byte * words + word] ^= flips[word] }
     }

@@ -82,9 +82,6 @@ public enum Limits {
   public static var movedPerMicrosecond: UInt64 { 16 }
   /// Bytes of it that another node stores in a microsecond when it is slow; meanwhile it is silent.
   public static var storedPerMicrosecond: UInt64 { 64 }
-  /// A link on which bytes wait for so long is held up, in microseconds: longer than on a link in good
-  /// order, and far shorter than a settled tombstone is kept.
-  public static var heldUpAfter: UInt64 { 100_000 }
   /// Spare capacity that an idle buffer keeps.
   public static var idleBufferBytes: Int { 16 << 10 }
   /// Members of one cluster; the design point is 1,500.

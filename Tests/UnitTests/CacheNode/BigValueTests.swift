@@ -302,7 +302,7 @@ struct BigValueTests {
     cluster.freeze(1)
     let start = cluster.microseconds
     #expect(client.call("SET", key, "w")?.description.hasPrefix("-NOQUORUM") == true)
-    #expect(cluster.microseconds - start < 2_100_000)
+    #expect(cluster.microseconds - start < 1_200_000)
   }
 
   @Test("A failed MGET keeps nothing of the large values that it had found")

@@ -407,11 +407,10 @@ struct LinkHealthTests {
     health.heard(at: 7000)
     health.sent(at: 10_000)
     #expect(verdict(at: 10_500) == .dead, "what was taken before the answer counts no more")
-    // The rest of the value, behind an answer to something else: nothing is waited for at first.
+    // The rest of the value goes, and an answer to something else has come meanwhile.
     health.heard(at: 11_000)
-    health.progressed(6400, at: 12_000)
     #expect(verdict(at: 19_000) == .fine)
-    health.sent(at: 20_000)
+    health.progressed(6400, at: 20_000)
     #expect(verdict(at: 20_599) != .dead)
     #expect(verdict(at: 20_600) == .dead)
     #expect(health.heardAt == 11_000)
