@@ -262,9 +262,12 @@ public final class Node {
 
   // MARK: For the simulator and tests
 
-  /// Every object of this node: database, key, canonical bytes, sorted.
-  public func snapshot(now: Instant) -> [(database: Int, key: [UInt8], object: [UInt8])] {
-    core.snapshot(at: now.wallMilliseconds)
+  /// Every object of this node, or those in slots that are its own: database, key, canonical bytes,
+  /// sorted.
+  public func snapshot(
+    now: Instant, ownSlotsOnly: Bool = false
+  ) -> [(database: Int, key: [UInt8], object: [UInt8])] {
+    core.snapshot(at: now.wallMilliseconds, ownSlotsOnly: ownSlotsOnly)
   }
 
   /// How this node sees a key's owners, for the simulator's traces.

@@ -19,9 +19,10 @@ import Storage
 //     with others     as hints, in slots that a node lost, or held up by a large value: acks of the
 //                     failure detector say of every member since when it has kept nothing older
 //                     for others
-//     on their way    what this node asked for, a comparison's answer or a read's, may be of any
-//                     age: meanwhile it settles nothing. What others send unasked takes no longer
-//                     than an operation lasts (`settleMargin`), or its sender says so
+//     on their way    to who asked for them, a comparison's answers or those to a read that takes
+//                     long: meanwhile that node settles nothing. What an owner sends unasked, as a
+//                     repair, stands in front of its word that it has compared, on the same link. A
+//                     write lasts no longer than `settleMargin`, or its sender says so
 //
 // The minimum over all of them is the time up to which this node is converged: everything older is on
 // all its owners, and nowhere else. A member that is away stops that clock, until it is back or is
@@ -81,7 +82,7 @@ extension NodeCore {
 
   /// Whether this node has asked for objects, however old, that have not come.
   private var awaitsObjects: Bool {
-    monotonic < longOperationsUntil
+    monotonic < longReadsUntil
       || exchanges.contains { $0.map { $0.isAsked && !$0.branches.isEmpty } ?? false }
   }
 
@@ -95,7 +96,7 @@ extension NodeCore {
       let age = (monotonic - min(since, monotonic)) / 1000
       oldest = min(oldest, wall - min(wall, age))
     }
-    guard monotonic < longOperationsUntil else { return oldest }
+    guard monotonic < longWritesUntil else { return oldest }
     for index in 0..<operations.end where operations[index].pointee.isTaken {
       let operation = operations[index]
       guard operation.pointee.kind == .write, monotonic >= operation.pointee.deadline else {

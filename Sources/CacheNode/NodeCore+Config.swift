@@ -26,7 +26,7 @@ extension NodeCore {
     operationTimeout = UInt64(parameters.number("operation-timeout")) * 1000
     // Those that are under way keep their time: they are looked at, and wait on.
     deadlines.bring(forwardTo: monotonic + operationTimeout)
-    extensions.bring(forwardTo: monotonic + operationTimeout)
+    extensions.bring(forwardTo: monotonic + extensionInterval)
     maximumSkew = UInt64(parameters.number("max-clock-skew"))
     logLevel = LogLevel(parameters["loglevel"] ?? "notice") ?? .notice
     antiEntropyPeriod = UInt64(parameters.number("anti-entropy-interval")) * 1_000_000

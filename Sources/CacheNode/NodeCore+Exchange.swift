@@ -333,6 +333,8 @@ extension NodeCore {
   mutating func endExchanges(with peer: Int) {
     for place in exchanges.indices where exchanges[place]?.peer == peer { exchanges[place] = nil }
     leftovers.asked[peer] = nil
+    // It may come back without what it had taken.
+    leftovers.taken[peer] = nil
     hints.lost(peers[peer].pointee.id)
   }
 

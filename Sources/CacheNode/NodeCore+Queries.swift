@@ -60,11 +60,10 @@ extension NodeCore {
       }
       return partArrived(parent, position, answer)
     }
-    guard
+    guard let output = peerOutput(peer),
       let child = takeOperation(
         .query,
-        .parent(parent, generation: operations[parent].pointee.generation, position: position)),
-      let output = peerOutput(peer)
+        .parent(parent, generation: operations[parent].pointee.generation, position: position))
     else { return failGather(parent) }
     operations[child].pointee.target = peer
     parameters.withUnsafeBytes {

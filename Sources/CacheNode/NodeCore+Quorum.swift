@@ -16,12 +16,13 @@ extension NodeCore {
     operation.pointee.reset(kind)
     operation.pointee.origin = origin
     operation.pointee.deadline = monotonic + wholeTime(kind)
+    operation.pointee.latest = operation.pointee.deadline + NodeCore.timeToMove(Limits.frameBytes)
     deadlines.append(
       due: monotonic + operationTimeout, index: index, generation: operation.pointee.generation)
     return index
   }
 
-  /// The time of parts is over before that of the whole. MSETNX has parts twice, and no more time.
+  /// The time of parts is over before that of the whole.
   private func wholeTime(_ kind: OperationKind) -> UInt64 {
     operationTimeout * (kind == .gather ? 2 : 1)
   }
@@ -946,14 +947,17 @@ extension NodeCore {
   /// how a forwarded command ended. Who waits for a lock waits for its holder; a command over many keys,
   /// for its parts.
   private func timeEnds(_ operation: UnsafeMutablePointer<Operation>) -> UInt64 {
-    let deadline = operation.pointee.deadline
-    let longest = deadline + NodeCore.timeToMove(Limits.frameBytes)
+    var end = operation.pointee.deadline
     if operation.pointee.isWaiting {
-      guard let holder = locks[operation.pointee.hash]?.first, holder != operation.pointee.index
-      else { return deadline }
-      return min(longest, max(deadline, timeEnds(operations[holder])))
+      guard let first = locks[operation.pointee.hash]?.first, first != operation.pointee.index
+      else {
+        return end
+      }
+      let holder = operations[first]
+      // It is looked at an eighth late at most, and hands over then.
+      let pause = holder.pointee.hasMoreTime ? operationTimeout / 4 : 0
+      return min(max(end, timeEnds(holder) + pause), operation.pointee.latest)
     }
-    var end = deadline
     switch operation.pointee.kind {
     case .gather: break
     case .forward, .query:
@@ -972,7 +976,7 @@ extension NodeCore {
         end = max(end, peer.pointee.largeAt + operationTimeout)
       }
     }
-    return min(end, longest)
+    return min(end, operation.pointee.latest)
   }
 
   private static func timeToMove(_ bytes: Int) -> UInt64 {
@@ -985,15 +989,20 @@ extension NodeCore {
     return index >= 0 ? links[index].pointee.health.heardAt : 0
   }
 
-  /// It is looked at again an eighth of an operation's time later.
+  /// When an operation that got more time is looked at again.
+  var extensionInterval: UInt64 { max(operationTimeout / 8, 1000) }
+
   private mutating func giveTime(_ operation: UnsafeMutablePointer<Operation>) {
-    let due = monotonic + max(operationTimeout / 8, 1000)
+    let due = monotonic + extensionInterval
     extensions.append(
       due: due, index: operation.pointee.index, generation: operation.pointee.generation)
-    operation.pointee.hasMoreTime = true
+    if monotonic >= operation.pointee.deadline { operation.pointee.hasMoreTime = true }
     switch operation.pointee.kind {
-    case .write, .read, .modify:
-      longOperationsUntil = max(longOperationsUntil, due + operationTimeout)
+    case .write: longWritesUntil = max(longWritesUntil, due + operationTimeout)
+    case .read, .modify:
+      if !operation.pointee.isWaiting {
+        longReadsUntil = max(longReadsUntil, due + operationTimeout)
+      }
     case .forward, .query, .gather: break
     }
     if case .parent(let parent, let generation, _) = operation.pointee.origin,

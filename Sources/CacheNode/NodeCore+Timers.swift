@@ -207,10 +207,13 @@ extension NodeCore {
   // MARK: Tests
 
   /// Every object in canonical form: what is dead by time counts as without its value.
-  func snapshot(at now: UInt64) -> [(database: Int, key: [UInt8], object: [UInt8])] {
+  func snapshot(
+    at now: UInt64, ownSlotsOnly: Bool
+  ) -> [(database: Int, key: [UInt8], object: [UInt8])] {
     var result: [(database: Int, key: [UInt8], object: [UInt8])] = []
     for database in 0..<table.databases {
       for slot in 0..<Slot.count where table.totalCount(database: database, slot: slot) > 0 {
+        if ownSlotsOnly, !isTracked(slot) { continue }
         _ = table.walk(database: database, slot: slot, from: .start, count: .max) { walked in
           var object = walked.object
           if !object.isSiblings, object.live(at: now) == nil {

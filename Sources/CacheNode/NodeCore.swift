@@ -177,8 +177,9 @@ struct NodeCore: ~Copyable {
   var plantedTrees: [String] = []
   /// Unix milliseconds: all writes up to then are on all their owners, and nowhere else.
   var clearedAt: UInt64 = 0
-  /// Monotonic microseconds: until then there may be reads and writes that got more time.
-  var longOperationsUntil: UInt64 = 0
+  /// Monotonic microseconds: until then there may be reads, and writes, that got more time.
+  var longReadsUntil: UInt64 = 0
+  var longWritesUntil: UInt64 = 0
 
   // What the shell takes
   var actions: [Action] = []

@@ -72,6 +72,8 @@ struct Operation: ~Copyable {
   var asked = OwnerSet()
   /// Monotonic microseconds; see `timeEnds`.
   var deadline: UInt64 = 0
+  /// However much time it gets, it is over by then.
+  var latest: UInt64 = 0
   /// Its time was over, and it got more.
   var hasMoreTime = false
   var hedgeAt: UInt64 = 0
@@ -185,6 +187,7 @@ struct Operation: ~Copyable {
     stale = OwnerSet()
     asked = OwnerSet()
     hasMoreTime = false
+    target = 0
     forwardedBytes = 0
     hedgeAt = .max
     version = .none

@@ -15,17 +15,19 @@ extension Simulation {
     for place in world.nodes { observe(place) }
   }
 
-  func observe(_ place: SimulatedNode) {
+  func observe(_ place: SimulatedNode, ownSlotsOnly: Bool = false) {
     guard let node = place.node else { return }
     // As at time zero, so that nothing counts as dead and every value is compared.
     let start = Instant(wallMicroseconds: 0, monotonicMicroseconds: 0)
-    if let problem = identities.observe(node.snapshot(now: start)) { fail(problem) }
+    let snapshot = node.snapshot(now: start, ownSlotsOnly: ownSlotsOnly)
+    if let problem = identities.observe(snapshot) { fail(problem) }
   }
 
-  /// A memory is lost: of what only it held nothing has to remain.
+  /// A memory is lost: of what only it held nothing has to remain, nor of what another one was about
+  /// to drop, because that one held it now.
   func recountHighest() {
     identities.forgetHighest()
-    observeAll()
+    for place in world.nodes { observe(place, ownSlotsOnly: true) }
   }
 
   /// Prints a node's copy of the traced key when it has changed.
