@@ -66,3 +66,11 @@ func written(_ write: (inout ByteBuffer) -> Void) -> [UInt8] {
   write(&buffer)
   return buffer.bytes
 }
+
+extension String {
+  /// A number in the text of INFO; nil when the field is not there.
+  func infoField(_ name: String) -> Int? {
+    split(separator: "\r\n").first { $0.hasPrefix("\(name):") }
+      .flatMap { Int($0.dropFirst(name.count + 1)) }
+  }
+}

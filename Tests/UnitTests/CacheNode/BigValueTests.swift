@@ -314,23 +314,19 @@ struct BigValueTests {
     func keys(_ node: Int) -> [[UInt8]] {
       cluster.node(node)?.snapshot(now: cluster.now).map(\.key) ?? []
     }
-    func memory() -> Int {
-      let lines = client.call("INFO", "memory")?.bulk?.text.split(separator: "\r\n")
-      let line = lines?.first { $0.hasPrefix("used_memory:") }
-      return line.flatMap { Int($0.dropFirst("used_memory:".count)) } ?? 0
-    }
+    func memory() throws -> Int { try #require(client.info("used_memory")) }
     for number in 0..<20 { client.call("SET", "k\(number)", "v") }
     let near = try #require(keys(0).first)
     let far = try #require(keys(1).first)
-    let before = memory()
+    let before = try memory()
     #expect(client.call(["SET".bytes, near, Self.value]) == "OK")
-    #expect(memory() - before > Self.size)
+    #expect(try memory() - before > Self.size)
     cluster.freeze(1)
     let reply = client.call(["MGET".bytes, near, far, near])
     #expect(reply?.description.hasPrefix("-NOREPLICAS") == true)
     #expect(client.call(["DEL".bytes, near]) == "1")
     cluster.run(milliseconds: 100)
-    #expect(memory() - before < Limits.bigValueBytes)
+    #expect(try memory() - before < Limits.bigValueBytes)
   }
 
   @Test("Comparisons bring large values, among small ones")
@@ -363,11 +359,7 @@ struct BigValueTests {
       _ = configuration.parameters.set("anti-entropy-interval", "1")
     }
     let clients = (0..<4).map { cluster.client($0) }
-    func convergedAge(_ node: Int) -> Int {
-      let lines = clients[node].call("INFO", "replication")?.bulk?.text.split(separator: "\r\n")
-      let line = lines?.first { $0.hasPrefix("converged_age_ms:") }
-      return line.flatMap { Int($0.dropFirst("converged_age_ms:".count)) } ?? -1
-    }
+    func convergedAge(_ node: Int) -> Int { clients[node].info("converged_age_ms") ?? -1 }
     func isConverged(_ node: Int) -> Bool { (0..<3000).contains(convergedAge(node)) }
     // A key that the last node has to ask another one for.
     let key = try #require(

@@ -71,9 +71,7 @@ final class LoneNode {
   }
 
   func info(_ id: SessionID, _ field: String) -> Int? {
-    let text = call(id, "INFO everything").text
-    return text.split(separator: "\r\n").first { $0.hasPrefix(field + ":") }
-      .flatMap { Int($0.dropFirst(field.count + 1)) }
+    call(id, "INFO everything").text.infoField(field)
   }
 
   /// Lets the graveyard run empty; how many ticks it took.

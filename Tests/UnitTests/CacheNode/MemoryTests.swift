@@ -55,9 +55,9 @@ struct MemoryTests {
       #expect(call(cluster, 0, "SET k\(number) \(Self.value) EX 1000") == "OK")
     }
     let info = call(cluster, 0, "INFO memory")
-    let used = try #require(field("used_memory", info))
+    let used = try #require(info.infoField("used_memory"))
     #expect(used <= 3 << 20)
-    let evicted = try #require(field("evicted_keys", call(cluster, 0, "INFO stats")))
+    let evicted = try #require(call(cluster, 0, "INFO stats").infoField("evicted_keys"))
     #expect(evicted > 3000)
     if policy.hasPrefix("volatile") {
       for number in 0..<500 { #expect(call(cluster, 0, "EXISTS lasting:\(number)") == "1") }
@@ -74,11 +74,6 @@ struct MemoryTests {
       refused += 1
     }
     #expect(refused > 500)
-  }
-
-  private func field(_ name: String, _ info: String) -> Int? {
-    guard let range = info.range(of: "\(name):") else { return nil }
-    return Int(info[range.upperBound...].prefix { $0.isNumber })
   }
 
   @Test("Expiry ends its step by the clock, goes on while much is due, and rests when little is")
@@ -128,12 +123,12 @@ struct MemoryTests {
     cluster.run(milliseconds: 3000)
     #expect(call(cluster, 0, "CONFIG SET maxmemory-policy allkeys-lru maxmemory 2mb") == "OK")
     cluster.run(milliseconds: 10_000)
-    let used = try #require(field("used_memory", call(cluster, 0, "INFO memory")))
+    let used = try #require(call(cluster, 0, "INFO memory").infoField("used_memory"))
     #expect(used <= 2 << 20)
-    let evicted = try #require(field("evicted_keys", call(cluster, 0, "INFO stats")))
+    let evicted = try #require(call(cluster, 0, "INFO stats").infoField("evicted_keys"))
     cluster.run(milliseconds: 10_000)
     // A buffer that grows for a moment may cost a key; what comes back would cost hundreds.
-    let later = try #require(field("evicted_keys", call(cluster, 0, "INFO stats")))
+    let later = try #require(call(cluster, 0, "INFO stats").infoField("evicted_keys"))
     #expect(later <= evicted + 5)
     // Others still have them, and two owners are asked.
     for number in 0..<200 {

@@ -27,6 +27,9 @@ final class TestClient {
     return reply()
   }
 
+  /// A number that INFO shows.
+  func info(_ field: String) -> Int? { call("INFO", "everything")?.bulk?.text.infoField(field) }
+
   func send(_ words: [[UInt8]]) { send(raw: TestClient.request(words)) }
 
   func send(_ words: String...) { send(words.map(\.bytes)) }

@@ -373,6 +373,15 @@ struct MemberTests {
 
 @Suite("The health of a link")
 struct LinkHealthTests {
+  /// One that is asked with the times of these tests.
+  private final class WatchedLink {
+    var health = LinkHealth()
+
+    func verdict(at now: UInt64) -> LinkHealth.Verdict {
+      health.verdict(at: now, pingInterval: 100, deadAfter: 500)
+    }
+  }
+
   @Test("A link that says nothing to what was sent is asked once an interval, then given up")
   func table() {
     let rows: [(at: UInt64, event: Character, verdict: LinkHealth.Verdict)] = [
@@ -381,62 +390,56 @@ struct LinkHealthTests {
       (20_000, "-", .fine), (20_000, "s", .fine), (20_499, "s", .ping), (20_500, "-", .dead),
       (20_510, "h", .fine), (29_000, "s", .fine), (29_500, "-", .dead),
     ]
-    var health = LinkHealth()
+    let link = WatchedLink()
     for row in rows {
-      if row.event == "h" { health.heard(at: row.at) }
-      if row.event == "s" { health.sent(at: row.at) }
-      let verdict = health.verdict(at: row.at, pingInterval: 100, deadAfter: 500)
+      if row.event == "h" { link.health.heard(at: row.at) }
+      if row.event == "s" { link.health.sent(at: row.at) }
+      let verdict = link.verdict(at: row.at)
       #expect(verdict == row.verdict, "at \(row.at)")
     }
   }
 
   @Test("A link that takes a large value lives, and may be silent longer afterwards to store it")
   func largeValue() {
-    var health = LinkHealth()
-    func verdict(at now: UInt64) -> LinkHealth.Verdict {
-      health.verdict(at: now, pingInterval: 100, deadAfter: 500)
-    }
-    health.sent(at: 1000)
+    let link = WatchedLink()
+    link.health.sent(at: 1000)
     for now in stride(from: 1400 as UInt64, through: 5000, by: 400) {
-      #expect(verdict(at: now) != .dead, "at \(now)")
-      health.progressed(6400, at: now)
+      #expect(link.verdict(at: now) != .dead, "at \(now)")
+      link.health.progressed(6400, at: now)
     }
     // Ten parts of 6,400 bytes: 100 microseconds each.
-    #expect(verdict(at: 6499) != .dead)
-    #expect(verdict(at: 6500) == .dead)
-    health.heard(at: 7000)
-    health.sent(at: 10_000)
-    #expect(verdict(at: 10_500) == .dead, "what was taken before the answer counts no more")
+    #expect(link.verdict(at: 6499) != .dead)
+    #expect(link.verdict(at: 6500) == .dead)
+    link.health.heard(at: 7000)
+    link.health.sent(at: 10_000)
+    #expect(link.verdict(at: 10_500) == .dead, "what was taken before the answer counts no more")
     // The rest of the value goes, and an answer to something else has come meanwhile.
-    health.heard(at: 11_000)
-    #expect(verdict(at: 19_000) == .fine)
-    health.progressed(6400, at: 20_000)
-    #expect(verdict(at: 20_599) != .dead)
-    #expect(verdict(at: 20_600) == .dead)
-    #expect(health.heardAt == 11_000)
+    link.health.heard(at: 11_000)
+    #expect(link.verdict(at: 19_000) == .fine)
+    link.health.progressed(6400, at: 20_000)
+    #expect(link.verdict(at: 20_599) != .dead)
+    #expect(link.verdict(at: 20_600) == .dead)
+    #expect(link.health.heardAt == 11_000)
   }
 
   @Test("A process that stood still itself begins to wait anew, and forgets nothing that was taken")
   func resumed() {
-    var health = LinkHealth()
-    func verdict(at now: UInt64) -> LinkHealth.Verdict {
-      health.verdict(at: now, pingInterval: 100, deadAfter: 500)
-    }
-    health.resumed(at: 500)
-    #expect(verdict(at: 5000) == .fine, "nothing was sent")
-    health.sent(at: 5000)
-    health.progressed(6400, at: 5100)
-    health.resumed(at: 9000)
-    #expect(verdict(at: 9599) != .dead)
-    #expect(verdict(at: 9600) == .dead)
-    #expect(health.heardAt == 0)
+    let link = WatchedLink()
+    link.health.resumed(at: 500)
+    #expect(link.verdict(at: 5000) == .fine, "nothing was sent")
+    link.health.sent(at: 5000)
+    link.health.progressed(6400, at: 5100)
+    link.health.resumed(at: 9000)
+    #expect(link.verdict(at: 9599) != .dead)
+    #expect(link.verdict(at: 9600) == .dead)
+    #expect(link.health.heardAt == 0)
   }
 
   @Test("A clock reading from before the last one counts as no time")
   func earlierReading() {
-    var health = LinkHealth()
-    health.sent(at: 1000)
-    let verdict = health.verdict(at: 900, pingInterval: 100, deadAfter: 500)
+    let link = WatchedLink()
+    link.health.sent(at: 1000)
+    let verdict = link.verdict(at: 900)
     #expect(verdict == .fine)
   }
 }
